@@ -256,6 +256,47 @@ def in_one_piece(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
     return out
 
 
+def the_short_way(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
+    """Polygons that cross themselves as they are, but not where each edge goes the short way round
+    the Earth: that one, cut at the date line.
+
+    GDAL's ogr2ogr leaves polygons beside a pole so, with edges that lead over nearly a whole turn.
+    A valid polygon with such edges is taken as it is, and so is one around a pole.
+
+    Args:
+        shapes: (n,) of any kind in ``crs``; some may be None.
+        crs: Theirs.
+    """
+    turn = turn_of(crs)
+    if turn is None or crs is None or len(shapes) == 0:
+        return shapes
+    x0, _, x1, _ = shapely.bounds(shapes).T
+    wide = np.isfinite(x1 - x0) & (x1 - x0 > turn / 2) & (shapely.get_dimensions(shapes) == 2)
+    out: NDArray[Any] = shapes.copy()
+    for number in np.flatnonzero(wide).tolist():
+        if shapely.is_valid(shapes[number]):
+            continue
+        parts = [_rings_unwrapped(part, turn) for part in shapely.get_parts(shapes[number])]
+        if all(part is not None and shapely.is_valid(part) for part in parts):
+            west = _west_end(crs, turn)
+            out[number] = shapely.union_all([folded(part, west, turn) for part in parts])
+    return out
+
+
+def _rings_unwrapped(polygon: Any, turn: float) -> Any:
+    """A polygon without jumps along its rings; None where one of them leads around a pole."""
+    rings: list[Floats] = []
+    for ring in shapely.get_rings(polygon):
+        xy = shapely.get_coordinates(ring)
+        x = unwrapped(xy[:, 0], np.zeros(len(xy), np.int64), turn)
+        if abs(x[-1] - x[0]) > turn / 2:
+            return None
+        if rings:  # a hole lies at the same turn as what is around it
+            x += float(turned(x[:1], rings[0][0, 0], turn)[0] - x[0])
+        rings.append(np.column_stack([x, xy[:, 1]]))
+    return shapely.Polygon(rings[0], rings[1:])
+
+
 def next_to(shapes: NDArray[Any], x: Any, crs: CRS | None) -> NDArray[Any]:
     """Shapes by whole turns as near to an x, or to (n,) of them, as can be."""
     turn = turn_of(crs)

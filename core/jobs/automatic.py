@@ -166,11 +166,7 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
         )
     if not isinstance(segmenter, AutomaticSegmenter):
         return f"{NO_POLYGONS}{segmenter.name} found nothing. Try another {option('resolution')}."
-    least = segmenter.options
-    score = least.score_threshold
-    if segmenter.judges_again:
-        only_buildings = set(params.classes) == {"building"}
-        score = max(least.judged_score or 0, least.building_score if only_buildings else 0)
+    score, least = least_score(segmenter), segmenter.options
     kinds = f" of the class {' or '.join(params.classes)}" if params.classes else ""
     others = f" Other classes may be there: leave {option('classes')} out." if kinds else ""
     return (
@@ -178,6 +174,15 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
         f"of {least.stability_threshold:g}. Lower {option('min_score')} or "
         f"{option('min_stability')}, or try another {option('resolution')}.{others}"
     )
+
+
+def least_score(segmenter: AutomaticSegmenter) -> float:
+    """Score that an object of automatic mode has at least."""
+    least = segmenter.options
+    if not segmenter.judges_again:
+        return least.score_threshold or 0.0
+    only_buildings = set(least.classes) == {"building"}
+    return max(least.judged_score or 0.0, least.building_score if only_buildings else 0.0)
 
 
 def _gives_classes(segmenter: Segmenter) -> bool:

@@ -144,12 +144,11 @@ class Collections:
         self._known[name] = _Known(
             opened.name, raster, asked.crs, collection, folder, bool(asked.exemplars)
         )
-        least = segmenter.options.min_score if isinstance(segmenter, ConceptSegmenter) else None
         return {
             "collection": name,
             "tiles": collection.tiles,
             "model": segmenter.name,
-            "min_score": least,
+            "min_score": _least_score(segmenter),
         }
 
     def _segmenter(
@@ -291,6 +290,17 @@ class Collections:
         if known is not None:
             shutil.rmtree(known.folder, ignore_errors=True)
         return {}
+
+
+def _least_score(segmenter: Segmenter) -> float | None:
+    """Below which a job would write nothing of what words or a class of the model find."""
+    from ..jobs.automatic import least_score
+
+    if isinstance(segmenter, ConceptSegmenter):
+        return segmenter.options.min_score
+    if isinstance(segmenter, AutomaticSegmenter) and segmenter.options.classes:
+        return least_score(segmenter)
+    return None
 
 
 def _remove_forgotten() -> None:

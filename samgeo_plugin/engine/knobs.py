@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Labels of QGIS parameters in the engine's messages."""
+"""Labels of QGIS parameters, buttons and algorithms in the engine's messages."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from ..i18n import tr
@@ -97,8 +98,24 @@ def label(name: str) -> str:
     return f"“{labels.get(name, name)}”"
 
 
+_COMMAND = re.compile(r"'samgeo (models download|models remove|classify|train)(?: [^']*)?'")
+"""How the engine's messages quote its command line."""
+
+
+def _instead_of(command: str) -> str:
+    """What does in QGIS what a command does on the command line."""
+    of_models = tr("“{button}” in the panel’s list of models, behind the button beside “Model”")
+    return {
+        "models download": of_models.format(button=tr("Download…")),
+        "models remove": of_models.format(button=tr("Remove…")),
+        "classify": f"“{tr('Classify objects')}”",
+        "train": f"“{tr('Improve the model')}”",
+    }[command]
+
+
 def in_our_words(message: Message) -> Message:
-    """A message of the engine whose options are named as QGIS names them."""
-    if isinstance(message, (Failure, Log, Progress)):
-        return replace(message, message=with_knobs(message.message, label))
-    return message
+    """A message of the engine that names options and commands as QGIS does."""
+    if not isinstance(message, (Failure, Log, Progress)):
+        return message
+    text = _COMMAND.sub(lambda found: _instead_of(found[1]), message.message)
+    return replace(message, message=with_knobs(text, label))

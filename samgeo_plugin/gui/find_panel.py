@@ -38,7 +38,7 @@ from ..interactive.controller import Controller
 from ..interactive.examples import Examples
 from ..interactive.find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
 from ..interactive.found_objects import Found
-from ..interactive.runs import Run
+from ..interactive.runs import NOT_KNOWN, Run
 from ..processing.parameters import title_of
 from ..processing.segment_raster import CLASSES
 from .example_tool import ExampleTool
@@ -231,7 +231,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.progress.setRange(0, find.tiles)  # 0 to 0 while nothing is known: it moves
         self.progress.setValue(find.done)
         blocker = QSignalBlocker(self.least)
-        self.least.setValue(round(find.least * 100))
+        self.least.setValue(round(self._least() * 100))
         del blocker
         self.least_text.setText(f"{self.least.value() / 100:.2f}")
         self.counts.setText(self._counts())
@@ -241,6 +241,12 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.next.setEnabled(bool(find.ask) and find.there)
         self.correct.defaultAction().setEnabled(find.there and find.by_examples)
         self.take.setEnabled(bool(find.kept) and not self._automatic.takes)
+
+    def _least(self) -> float:
+        """Where the slider is: of what was found, else of what is to be looked for."""
+        what = self.what.currentData()
+        chosen = None if self._find.shows or what == WORDS else self._find.least_of(what)
+        return self._find.least if chosen is None else chosen
 
     def _show_words(self) -> None:
         """Words can be chosen where a model understands them."""
@@ -295,6 +301,10 @@ class FindPanel(QgsCollapsibleGroupBox):
 
     def _slid(self, value: int) -> None:
         self.least_text.setText(f"{value / 100:.2f}")
+        what = self.what.currentData()
+        if not self._find.shows and what != WORDS:
+            self._find.set_least_of(what, value / 100)
+            return
         self._find.set_least(value / 100)
         if self._find.what == WORDS:
             self.words.set_least(value / 100)
@@ -333,8 +343,8 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.into.setChecked(run.into)
         if run.what == WORDS:
             self.words.show_search(search_of(run))
-        else:
-            self._find.set_usual_least(run.least)
+        elif run.least != NOT_KNOWN:
+            self._find.set_least_of(run.what, run.least)
 
     def _area(self) -> Optional[QgsGeometry]:
         """Where to look, in the map's CRS; None for everywhere, or with a sentence for nowhere."""

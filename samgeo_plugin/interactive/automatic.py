@@ -318,8 +318,8 @@ class Automatic(QObject):
         layer = QgsProject.instance().mapLayer(run.target)
         if isinstance(layer, QgsVectorLayer):
             controller.set_target(layer)
-        if run.what != WORDS:
-            self._find.set_usual_least(run.least)
+        if run.what != WORDS and run.least != NOT_KNOWN:
+            self._find.set_least_of(run.what, run.least)
         area = QgsGeometry.fromWkt(run.area) if run.area else None
         crs = QgsCoordinateReferenceSystem.fromWkt(run.crs)
         self.start(

@@ -43,6 +43,9 @@ model knows."""
 
 _NO_CLASS = (EXAMPLES, EVERYTHING, WORDS)
 
+USUAL_LEAST = 0.5
+"""Probability of a class by examples from which an object is shown; likewise the score of any."""
+
 ASK = 20
 """Objects that the engine names as most worth an answer, each time."""
 
@@ -91,9 +94,10 @@ class FindLike(QObject):
         self.marked: dict[str, str] = {}
         self.ask: list[str] = []
         self.done = self.tiles = 0
-        self.least = self.usual_least = 0.5
-        """From which an object is shown; the usual one is that of all searches but those by words,
-        where each model's scores are of their own kind."""
+        self.least = USUAL_LEAST
+        """From which an object is shown."""
+        self._leasts: dict[str, float] = {}
+        """What was chosen as such, by what is looked for; words have it with them."""
         self.crs = QgsCoordinateReferenceSystem()
         """Of all that is found."""
         self._area: Optional[QgsGeometry] = None
@@ -130,6 +134,11 @@ class FindLike(QObject):
         return bool(self._collection)
 
     @property
+    def shows(self) -> bool:
+        """A search is under way, or what it has found is still known."""
+        return self.running or self.there or bool(self.found)
+
+    @property
     def found(self) -> dict[str, Found]:
         """All objects that are known by now, by id."""
         return self._objects.by_id
@@ -146,9 +155,17 @@ class FindLike(QObject):
 
     @property
     def known_least(self) -> Optional[float]:
-        """:attr:`least`; None while a search by words has its model's own, which comes with the
-        engine's first answer."""
-        return self.search.least if self.what == WORDS else self.least
+        """:attr:`least`; None while a search by words or for a class of the model has the engine's
+        own, which comes with its first answer."""
+        return self.search.least if self.what == WORDS else self.least_of(self.what)
+
+    def least_of(self, what: str) -> Optional[float]:
+        """From which an object of a search is shown; None for the engine's own.
+
+        Args:
+            what: As :attr:`what`, but not :data:`WORDS`.
+        """
+        return self._leasts.get(what, USUAL_LEAST if what in _NO_CLASS else None)
 
     @property
     def example_classes(self) -> list[str]:
@@ -180,9 +197,8 @@ class FindLike(QObject):
         self.raster = raster
         self._name, self._area, self.what, self.search = name, area, what, search
         self.crs = QgsCoordinateReferenceSystem(crs)
-        least = search.least if what == WORDS else self.usual_least
-        if least is not None:
-            self.least = least
+        if self.known_least is not None:
+            self.least = self.known_least
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -386,16 +402,23 @@ class FindLike(QObject):
         if self.what == WORDS:
             self.search = replace(self.search, least=least)
         else:
-            self.usual_least = least
+            self._leasts[self.what] = least
         if least != self.least:
             self.least = least
             self.sort_soon()
 
-    def set_usual_least(self, least: float) -> None:
-        """Likewise, where no words are looked for: what they have found stays as it is shown."""
-        self.usual_least = least
-        if self.what != WORDS:
+    def set_least_of(self, what: str, least: float) -> None:
+        """Likewise, in searches for something; what another one has found stays as it is shown.
+
+        Args:
+            what: As :attr:`what`, but not :data:`WORDS`.
+            least: The probability or score.
+        """
+        if what == self.what:
             self.set_least(least)
+        else:
+            self._leasts[what] = least
+            self.changed.emit()
 
     def sort_soon(self) -> None:
         """The examples have changed."""

@@ -30,7 +30,8 @@ from . import jobs
 from .engine_run import EngineRun, EngineRunError
 from .given import RENDERED, Given
 from .parameters import ParameterAlgorithm
-from .results import ResultLayer, check_sink, write
+from .results import ResultLayer, write
+from .sinks import check_sink
 
 HELP = ICONS.parent / "help.html"
 

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any, Optional
 
@@ -72,6 +73,8 @@ class Given:
         folder: For files that go with the run.
         layer: The input raster, where the algorithm has one; the run's own copy.
         others: Rasters beside it; likewise.
+        handed: What the user calls the files that were handed to the engine, and those of their
+            columns that have other names there.
     """
 
     algorithm: ParameterAlgorithm
@@ -81,6 +84,7 @@ class Given:
     folder: Path
     layer: Optional[QgsRasterLayer] = None
     others: tuple[QgsRasterLayer, ...] = ()
+    handed: dict[str, str] = dataclass_field(default_factory=dict)
 
     # --- values ---------------------------------------------------------------------------------
 
@@ -293,6 +297,8 @@ class Given:
         columns = column_names(attributes)
         if label is not None:
             columns[label] = SOURCE_LABEL
+        self.handed[os.path.basename(path)] = source.sourceName()
+        self.handed.update({column: own for own, column in columns.items() if column != own})
         kept = [source.fields().lookupField(attribute) for attribute in columns]
         for index, column in zip(kept, columns.values()):  # noqa: B905 - Python 3.9
             field = source.fields().at(index)

@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Optional
 
-from osgeo import gdal
 from qgis.core import (
     Qgis,
-    QgsDataSourceUri,
     QgsFeature,
-    QgsFeatureSink,
     QgsFeatureSource,
     QgsField,
     QgsFieldConstraints,
@@ -31,24 +26,17 @@ from qgis.core import (
 )
 
 from .. import field_types, styles
-from ..engine.stages import ENGINE_PERCENT
 from ..i18n import tr
 from .given import (
     SOURCE_FID,
     SOURCE_LABEL,
     Given,
     handed_over,
-    in_usable_folder,
     of_any_length,
     plain,
 )
-from .parameters import TEMPORARY
-
-PROVENANCE = "samgeo_provenance"
-"""What the engine calls the metadata of a layer that tell what made it."""
-
-_NO_FILE = re.compile(r"\w{2,}:|/vsi")
-"""How destinations begin that lie in a database or in one of GDAL's own file systems."""
+from .provenance import keep_provenance
+from .sinks import Finished, into_sink, keep_aside
 
 _STYLERS: list[QgsProcessingLayerPostProcessorInterface] = []
 """QGIS keeps no reference of its own to them before the layers are loaded."""
@@ -278,63 +266,18 @@ def _called(each: QgsField, name: str) -> QgsField:
     return made
 
 
-def check_sink(given: Given) -> None:
-    """See, before the work, that the sink which the user chose can be written, where it is a file.
-
-    The sink itself can only be made when the result's fields are known: it would be in the place of
-    an older result before there is a new one.
-
-    Raises:
-        OSError: Its folder cannot be made, or nothing can be written to it; or the file that is
-            there cannot be replaced.
-        QgsProcessingException: The file that is there is open.
-    """
-    algorithm = given.algorithm
-    sink = algorithm.written(given.parameters, algorithm.OUTPUT, given.context)
-    if sink.startswith("ogr:"):  # a table that is added to a file
-        source = sink[len("ogr:") :]
-        path = in_usable_folder(QgsDataSourceUri(source).database() or source)
-        if not os.path.exists(path):
-            _check_closed(path)
-        elif not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-    elif sink and not sink.startswith(TEMPORARY) and not _NO_FILE.match(sink):
-        path = in_usable_folder(sink)
-        _check_closed(path)
-        if os.path.exists(path):
-            os.rename(path, path)  # Windows refuses it of a file that another program has open
-
-
-def _check_closed(path: str) -> None:
-    """See that no program works in a GeoPackage in whose place a new one is written.
-
-    SQLite's log lies beside it then, as where a layer in QGIS was edited and the edits were undone,
-    and stays where the file is deleted: it would be played into the new file, which nothing could
-    open any more.
-
-    Raises:
-        QgsProcessingException: One does.
-    """
-    if os.path.exists(f"{path}-wal"):
-        raise QgsProcessingException(
-            tr(
-                "{file} cannot be written: {file}-wal beside it says that QGIS or another program "
-                "has it open. Remove its layers from the project or close the program, or choose "
-                "another file."
-            ).format(file=path)
-        )
-
-
 def write(given: Given, wanted: ResultLayer) -> str:
     """Copy a result into the sink that the user chose; the sink's name.
 
-    Cancelling has no effect any more: what appears is whole.
+    Cancelling has no effect any more: what appears is whole. Where the sink cannot be written, as
+    it is only now that another program has locked it, the work is not lost: the result is kept in a
+    file of its own.
 
     Raises:
-        OSError: The sink's folder or file cannot be written.
-        QgsProcessingException: The sink cannot be written.
+        OSError: The sink's folder or file cannot be written, nor a file of the result's own.
+        QgsProcessingException: The sink cannot be written; it says where the result is kept.
     """
-    algorithm, context = given.algorithm, given.context
+    context = given.context
     result = wanted.open()
     columns = _Columns.of(wanted, result)
     if columns.renamed:
@@ -348,14 +291,33 @@ def write(given: Given, wanted: ResultLayer) -> str:
     if kind in (QgsWkbTypes.Type.Unknown, QgsWkbTypes.Type.NoGeometry):
         kind = QgsWkbTypes.Type.MultiPolygon
     kind = QgsWkbTypes.singleType(kind) if wanted.single else QgsWkbTypes.multiType(kind)
-    check_sink(given)  # again: hours may have passed
-    sink, destination = algorithm.parameterAsSink(
-        given.parameters, algorithm.OUTPUT, context, columns.fields, kind, result.crs()
-    )
-    if sink is None:
-        raise QgsProcessingException(algorithm.invalidSinkError(given.parameters, algorithm.OUTPUT))
-    count = max(result.featureCount(), 1)
-    for number, feature in enumerate(result.getFeatures()):
+    features = partial(_made, wanted, result, columns)
+    finished = Finished(columns.fields, kind, result.crs(), result.featureCount(), features)
+    try:
+        destination = into_sink(given, finished)
+    except (OSError, QgsProcessingException) as error:
+        path = keep_aside(given, finished)
+        if path is None:
+            raise
+        _keep_style(given, path, wanted)
+        raise QgsProcessingException(
+            tr(
+                "The result is kept in {file}, as it could not be written where it was wanted: "
+                "{why}"
+            ).format(file=path, why=error)
+        ) from error
+    _keep_style(given, destination, wanted)
+    if context.willLoadLayerOnCompletion(destination):
+        styler = _Styler(wanted.style, wanted.times)
+        _STYLERS.append(styler)
+        del _STYLERS[:-20]
+        context.layerToLoadOnCompletionDetails(destination).setPostProcessor(styler)
+    return str(destination)
+
+
+def _made(wanted: ResultLayer, result: QgsVectorLayer, columns: _Columns) -> Iterator[QgsFeature]:
+    """The engine's features as the user gets them."""
+    for feature in result.getFeatures():
         made = QgsFeature(columns.fields)
         geometry = feature.geometry()
         if wanted.single:
@@ -364,19 +326,7 @@ def write(given: Given, wanted: ResultLayer) -> str:
             geometry.convertToMultiType()
         made.setGeometry(geometry)
         made.setAttributes(columns.row(wanted, feature))
-        if not sink.addFeature(made, QgsFeatureSink.Flag.FastInsert):
-            raise QgsProcessingException(
-                algorithm.writeFeatureError(sink, given.parameters, algorithm.OUTPUT)
-            )
-        given.feedback.setProgress(ENGINE_PERCENT + (100 - ENGINE_PERCENT) * number / count)
-    del sink  # closes the file
-    _keep_style(destination, wanted)
-    if context.willLoadLayerOnCompletion(destination):
-        styler = _Styler(wanted.style, wanted.times)
-        _STYLERS.append(styler)
-        del _STYLERS[:-20]
-        context.layerToLoadOnCompletionDetails(destination).setPostProcessor(styler)
-    return str(destination)
+        yield made
 
 
 def load_layers(
@@ -400,7 +350,7 @@ def load_layers(
     del _STYLERS[: -max(20, len(layers))]
 
 
-def _keep_style(destination: str, wanted: ResultLayer) -> None:
+def _keep_style(given: Given, destination: str, wanted: ResultLayer) -> None:
     """Put style and provenance into the file, where it can hold them, for later users.
 
     In the algorithm's own thread, with a layer of its own: it waits for the disk.
@@ -410,20 +360,5 @@ def _keep_style(destination: str, wanted: ResultLayer) -> None:
     if isinstance(layer, QgsVectorLayer) and layer.dataProvider().storageType() == "GPKG":
         known = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
         styles.store(layer, wanted.style, is_new=True)
-        _keep_provenance(wanted, str(known.get("path")), str(known.get("layerName") or ""))
-
-
-def _keep_provenance(wanted: ResultLayer, path: str, name: str) -> None:
-    """What the engine's layer tells of what made it, for the user's layer of a GeoPackage."""
-    try:
-        made = gdal.OpenEx(wanted.path, gdal.OF_VECTOR)
-        layer = made.GetLayerByName(wanted.layer) if wanted.layer else made.GetLayer(0)
-        text = layer.GetMetadataItem(PROVENANCE)
-        if text:
-            file = gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_UPDATE)
-            copy = file.GetLayerByName(name) if name else file.GetLayer(0)
-            copy.SetMetadataItem(PROVENANCE, text)
-    except (AttributeError, RuntimeError):
-        return  # not opened: the user's objects are there all the same
-    finally:
-        layer = copy = made = file = None  # in this order, which closes the files
+        kept = str(known.get("path")), str(known.get("layerName") or "")
+        keep_provenance((wanted.path, wanted.layer), kept, given.handed)

@@ -129,7 +129,7 @@ class Worker:
                 Path(WORDS["asked"]).write_text(json.dumps(params))
             if words and detector is None:
                 raise Refusal("ModelError", "fake does not understand words: choose sam3.")
-            least = 0.6 if words else None
+            least = 0.6 if words else 0.4 if self.asked.classes else None
             model = f"{detector}+fake" if words else "fake"
             return {"collection": "c1", "tiles": 3, "min_score": least, "model": model}
         if method == "collect_next":
@@ -168,6 +168,11 @@ class Worker:
 
             text = json.dumps({"type": "FeatureCollection", "features": features})
             gdal.VectorTranslate(done.output, gdal.OpenEx(text), format="GPKG", layerName="objects")
+            told = {name: Path(value).name for name, value in params.items()
+                    if name.startswith("prompt") and isinstance(value, str)}  # fmt: skip
+            file = gdal.OpenEx(done.output, gdal.OF_VECTOR | gdal.OF_UPDATE)
+            file.GetLayer(0).SetMetadataItem("samgeo_provenance", json.dumps({"options": told}))
+            del file
             return {"output": done.output, "layer": "objects", "features": 3, "tiles": 20,
                     "failed": [], "seconds": 0.2,
                     "warnings": [job.with_knobs(note) for note in notes]}  # fmt: skip

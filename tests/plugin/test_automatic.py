@@ -118,6 +118,41 @@ def test_a_class_of_the_model_is_asked_for_and_written(loaded, panel, wait):
     assert loaded.controller.classes.current == "", "the class of the next click stays"
 
 
+def test_a_class_of_the_model_is_shown_from_the_score_that_a_job_writes_it_from(
+    loaded, panel, wait
+):
+    panel.into.setChecked(False)
+    panel.what.setCurrentIndex(panel.what.findData("building"))
+    panel.start.click()
+    finished(loaded, wait)
+    assert panel.least.value() == 40
+    assert set(loaded.find.kept) == {f"o{k}" for k in range(11) if k != 3}
+    panel.least.setValue(80)
+    wait(lambda: set(loaded.find.kept) == {"o0", "o1", "o2"})
+    panel.start.click()
+    wait(lambda: len(loaded.automatic.runs.items) == 2)
+    finished(loaded, wait)
+    assert panel.least.value() == 80, "what was chosen stays"
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+    panel.start.click()
+    wait(lambda: len(loaded.automatic.runs.items) == 3)
+    finished(loaded, wait)
+    assert panel.least.value() == 50, "other searches have their own"
+    assert [run.least for run in loaded.automatic.runs.items] == [0.4, 0.8, 0.5]
+
+
+def test_a_least_score_that_is_chosen_before_the_search_is_that_of_the_class(loaded, panel, wait):
+    panel.into.setChecked(False)
+    panel.what.setCurrentIndex(panel.what.findData("building"))
+    panel.least.setValue(70)
+    assert loaded.find.least_of("building") == 0.7
+    assert loaded.find.least_of(EVERYTHING) == 0.5
+    panel.start.click()
+    finished(loaded, wait)
+    assert panel.least.value() == 70
+    assert set(loaded.find.kept) == {"o0", "o1", "o2", "o4"}
+
+
 @pytest.fixture
 def stopped(loaded, panel, wait):
     """A run that was stopped after its first tile; what it has is in the target layer."""

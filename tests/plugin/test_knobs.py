@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The engine's sentences speak of QGIS's own parameters, never of the command's options."""
 
-from samgeo_plugin.engine.knobs import in_our_words, label
-from samgeo_plugin.job import Failure, option
+import re
+
+from conftest import ROOT
+
+from samgeo_plugin.engine.knobs import _COMMAND, in_our_words, label
+from samgeo_plugin.job import Failure, Log, option
 
 
 def test_a_failure_names_the_parameter_as_the_dialog_does(qgis_app):
@@ -13,6 +17,31 @@ def test_a_failure_names_the_parameter_as_the_dialog_does(qgis_app):
 
 def test_a_parameter_without_a_label_keeps_its_name(qgis_app):
     assert label("cluster") == "“cluster”"
+
+
+def test_a_command_is_the_button_or_the_algorithm_that_does_it(qgis_app):
+    text = (
+        "SAM 2.1 tiny is not on this computer: get it with 'samgeo models download sam2.1-tiny' "
+        "(about 156 MB, licence Apache-2.0), or give the path of a file that you have."
+    )
+    assert in_our_words(Failure(1, "CheckpointError", text)).message == (
+        "SAM 2.1 tiny is not on this computer: get it with “Download…” in the panel’s list of "
+        "models, behind the button beside “Model” (about 156 MB, licence Apache-2.0), or give "
+        "the path of a file that you have."
+    )
+    said = in_our_words(Log("warning", "Classify its result with 'samgeo classify'."))
+    assert said.message == "Classify its result with “Classify objects”."
+
+
+def test_no_message_of_the_engine_quotes_a_command_that_qgis_has_no_words_for():
+    """But for the list of models, whose message says itself where it is in QGIS."""
+    quoted = set()
+    for path in (ROOT / "core").rglob("*.py"):
+        if not {"cli", "bundle", "job"} & set(path.relative_to(ROOT / "core").parts):
+            text = re.sub(r"\"\s+f?\"", "", path.read_text("utf-8"))
+            quoted |= set(re.findall(r"'samgeo [a-z][^'\n]*'", text))
+    without = {command for command in quoted if not _COMMAND.fullmatch(command)}
+    assert without == {"'samgeo models list'"} < quoted
 
 
 def test_defaults_ranges_and_choices_of_dialogs_are_those_of_the_engine(qgis_app):

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -42,11 +44,12 @@ from samgeo_plugin import field_types, rasters, rendering, styles
 from samgeo_plugin.engine.process import EngineCommand
 from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
-from samgeo_plugin.processing import jobs
+from samgeo_plugin.processing import jobs, sinks
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
 from samgeo_plugin.processing.given import Given, handed_over, units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
 from samgeo_plugin.processing.results import Carried
+from samgeo_plugin.processing.segment_raster import SegmentRaster
 from samgeo_plugin.setup import environment
 from tests.gui.processes import below
 
@@ -402,6 +405,27 @@ def test_a_field_fid_goes_on_where_it_is_not_the_tables_key(
     assert ("prompt_fid" in names) is not is_key
     assert {"prompt_prompt_Label", "prompt_label"} < set(names)
     QgsProject.instance().removeAllMapLayers()
+
+
+def test_a_result_tells_what_the_user_chose_not_what_the_engine_was_handed(
+    provider, engine, town, tmp_path
+):
+    prompts = QgsVectorLayer("Point?crs=EPSG:4326&field=kind:string", "Roofs of 2024", "memory")
+    feature = QgsFeature(prompts.fields())
+    feature.setGeometry(QgsGeometry.fromWkt("POINT(85.51 27.6)"))
+    feature.setAttributes(["roof"])
+    prompts.dataProvider().addFeatures([feature])
+    target = str(tmp_path / "roofs.gpkg")
+    given = {"INPUT": town, "PROMPTS": prompts, "LABEL_FIELD": "kind", "OUTPUT": target}
+    run("segmentfromprompts", given)
+    file = gdal.OpenEx(target)
+    told = json.loads(file.GetLayer(0).GetMetadataItem("samgeo_provenance"))
+    del file
+    assert told["options"] == {
+        "prompts": "Roofs of 2024",
+        "prompt_label": "kind",
+        "prompt_as": "auto",
+    }
 
 
 def test_a_label_comes_once_and_its_field_only_with_the_other_attributes(provider, engine, town):
@@ -829,6 +853,94 @@ def test_a_geopackage_that_is_open_is_not_replaced(
         with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
             run("segmentraster", {"INPUT": town, "OUTPUT": sink})
     kept.clear()  # QGIS keeps a refusal's frames until after its end
+
+
+@pytest.mark.parametrize("sink", ["file", "table"])
+def test_a_result_whose_geopackage_was_locked_during_the_work_is_kept_beside_it(
+    provider, engine, town, tmp_path, monkeypatch, sink
+):
+    target = tmp_path / "objects.gpkg"
+    run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
+    prompts = tmp_path / "square.gpkg"
+    _save_square(prompts)
+    held = []
+    real = EngineRun.call
+
+    def meanwhile(self, method, params, on_progress=None):
+        if not held:
+            held.append(sqlite3.connect(target, isolation_level=None))
+            if sink == "table":  # without a log beside it, as other programs read it
+                held[0].execute("PRAGMA journal_mode = delete")
+            held[0].executescript("BEGIN; SELECT count(*) FROM objects")
+        return real(self, method, params, on_progress)
+
+    monkeypatch.setattr(EngineRun, "call", meanwhile)
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    given = {
+        "INPUT": town,
+        "PROMPTS": str(prompts),
+        "OUTPUT": table if sink == "table" else str(target),
+    }
+    with pytest.raises(Refused, match=r"kept in .*objects_kept\.gpkg") as said:
+        run("segmentfromprompts", given)
+    held[0].close()
+    assert ("-wal beside it" if sink == "file" else "Could not create layer") in str(said.value)
+    # Without names: QGIS keeps a refusal's frames, with this one's variables, until after its end.
+    assert _opened(tmp_path / "objects_kept.gpkg").featureCount() == 3
+    assert "prompt_id" in _opened(tmp_path / "objects_kept.gpkg").fields().names()
+    assert _opened(tmp_path / "objects_kept.gpkg").listStylesInDatabase()[0] == 1
+    assert _opened(f"{target}|layername=objects").featureCount() == 3
+    assert not _opened(f"{target}|layername=roofs").isValid()
+
+
+def _opened(path) -> QgsVectorLayer:
+    return QgsVectorLayer(str(path), "opened", "ogr")
+
+
+@pytest.mark.parametrize("sink", ["file", "table"])
+@pytest.mark.parametrize("refused", ["second", "close"])
+def test_of_a_sink_that_takes_not_all_features_nothing_stays(
+    provider, engine, town, tmp_path, monkeypatch, gdal_exceptions, sink, refused
+):
+    class FillsUp:
+        def __init__(self, real) -> None:
+            self.real, self.taken = real, 0
+
+        def addFeature(self, feature, flags):  # noqa: N802
+            self.taken += 1
+            if self.taken > 1:
+                return refused == "close"
+            return self.real.addFeature(feature, flags)
+
+    def fills_up(self, *given):
+        made, destination = real(self, *given)
+        return FillsUp(made), destination
+
+    target = tmp_path / "objects.gpkg"
+    if sink == "table":
+        run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
+    real = SegmentRaster.parameterAsSink
+    monkeypatch.setattr(SegmentRaster, "parameterAsSink", fills_up)
+    monkeypatch.setattr(SegmentRaster, "writeFeatureError", lambda *_: "The disk is full.")
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    why = "The disk is full" if refused == "second" else "did not take all"
+    with pytest.raises(Refused, match=f"kept in .*: .*{why}"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": table if sink == "table" else str(target)})
+    if sink == "table":
+        assert not _opened(f"{target}|layername=roofs").isValid()
+        assert _opened(target).featureCount() == 3
+    else:
+        assert not target.exists()
+    assert _opened(tmp_path / "objects_kept.gpkg").featureCount() == 3
+
+
+def test_a_result_that_a_database_refuses_is_kept_beside_the_project(
+    provider, engine, town, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sinks, "new_path", lambda name: tmp_path / f"{name}.gpkg")
+    with pytest.raises(Refused, match=r"kept in .*segmentraster\.gpkg"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": "postgres://host=nowhere table=objects"})
+    assert _opened(tmp_path / "segmentraster.gpkg").featureCount() == 3
 
 
 def test_a_layer_that_is_written_into_the_place_of_another_has_its_own_style(

@@ -22,6 +22,7 @@ from geopandas.array import GeometryDtype
 from pyproj import CRS
 
 from ...earth.geometry import without_empty_parts
+from ...earth.longitude import the_short_way
 from ...errors import ParameterError
 from ...notes import silenced
 from ...types import GEOMETRY
@@ -73,10 +74,11 @@ class VectorInput:
     def read(self, start: int = 0, count: int | None = None) -> gpd.GeoDataFrame:
         """Features as they come, with their ids as the index; those that cannot be read are None.
 
-        Geometries are in the column :data:`~.types.GEOMETRY`. GeoParquet has no ids: there they are
-        the rows' numbers, and an index of pandas that the file holds is a field as any other.
-        Fields have the types that the file describes, whichever of the features are read: whole
-        numbers and truth values may have gaps (pandas' Int64, boolean), dates are no times.
+        Geometries are in the column :data:`~.types.GEOMETRY`; what crosses itself only because its
+        edges lead the long way round the Earth goes the short way. GeoParquet has no ids: there
+        they are the rows' numbers, and an index of pandas that the file holds is a field as any
+        other. Fields have the types that the file describes, whichever of the features are read:
+        whole numbers and truth values may have gaps (pandas' Int64, boolean), dates are no times.
 
         Args:
             start: Number of the first one.
@@ -89,7 +91,8 @@ class VectorInput:
             frame = self._frame(start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
             raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
-        shapes = [_sane(shape) for shape in frame.geometry]
+        sane = np.array([*map(_sane, frame.geometry), None], dtype=object)[:-1]
+        shapes = the_short_way(sane, self.crs)
         if any(new is not old for new, old in zip(shapes, frame.geometry, strict=True)):
             frame[GEOMETRY] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
         return frame.set_crs(self.crs, allow_override=True)

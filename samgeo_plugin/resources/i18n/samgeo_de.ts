@@ -90,6 +90,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Classify objects</source>
+   <translation>Objekte klassifizieren</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Date of the polygons (YYYY-MM-DD)</source>
    <translation>Datum der Polygone (JJJJ-MM-TT)</translation>
   </message>
@@ -102,6 +107,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Device</source>
    <translation>Gerät</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Download…</source>
+   <translation>Herunterladen…</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -192,6 +202,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>How far objects may move between dates (in their own sides)</source>
    <translation>Wie weit sich Objekte zwischen zwei Daten bewegen dürfen (in eigenen Seitenlängen)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Improve the model</source>
+   <translation>Modell verbessern</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
@@ -345,6 +360,11 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>Remove…</source>
+   <translation>Entfernen…</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Replace a model of that name</source>
    <translation>Ein Modell dieses Namens ersetzen</translation>
   </message>
@@ -437,6 +457,11 @@
    <location filename="samgeo_plugin/engine/knobs.py" />
    <source>Working resolution (ground units per pixel)</source>
    <translation>Arbeitsauflösung (Bodeneinheiten je Pixel)</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/knobs.py" />
+   <source>“{button}” in the panel’s list of models, behind the button beside “Model”</source>
+   <translation>„{button}“ in der Liste der Modelle hinter dem Knopf neben „Modell“ im Bedienfeld</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/engine/process.py" />
@@ -965,11 +990,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/gui/environment_widget.py" />
-   <source>Remove…</source>
-   <translation>Entfernen…</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/environment_widget.py" />
    <source>Removing…</source>
    <translation>Wird entfernt…</translation>
   </message>
@@ -1242,11 +1262,6 @@
    <location filename="samgeo_plugin/gui/models_dialog.py" />
    <source>Download {title}, {size}, under the licence {licence}?</source>
    <translation>{title}, {size}, unter der Lizenz {licence} herunterladen?</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/models_dialog.py" />
-   <source>Download…</source>
-   <translation>Herunterladen…</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/models_dialog.py" />
@@ -2825,11 +2840,6 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/class_algorithms.py" />
-   <source>Classify objects</source>
-   <translation>Objekte klassifizieren</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/class_algorithms.py" />
    <source>Divides all of a raster, or of an extent, into classes. The polygons share their borders, without gaps and overlaps, and no seam of the tiles shows. Each has its class, the class's probability, and its area.
 
 The classes are those of examples: strokes, points or polygons on ground of each class. Without examples they are those that the embedded model knows: building, road, water, trees, field, bare ground, vehicle, other.</source>
@@ -3092,11 +3102,6 @@ Die Ausgabe zeigt, was falsch ist: fehlende, falsche, verschmolzene, zerteilte, 
    <location filename="samgeo_plugin/processing/improve_model.py" />
    <source>Gain</source>
    <translation>Gewinn</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/processing/improve_model.py" />
-   <source>Improve the model</source>
-   <translation>Modell verbessern</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/improve_model.py" />
@@ -3502,8 +3507,8 @@ Geben Sie eine Datei (COCO, SA-1B) oder einen Ordner an (YOLO-seg, SA-1B, Masken
   </message>
   <message>
    <location filename="samgeo_plugin/processing/results.py" />
-   <source>{file} cannot be written: {file}-wal beside it says that QGIS or another program has it open. Remove its layers from the project or close the program, or choose another file.</source>
-   <translation>{file} lässt sich nicht schreiben: {file}-wal daneben sagt, dass QGIS oder ein anderes Programm die Datei geöffnet hat. Entfernen Sie ihre Layer aus dem Projekt, schließen Sie das Programm oder wählen Sie eine andere Datei.</translation>
+   <source>The result is kept in {file}, as it could not be written where it was wanted: {why}</source>
+   <translation>Das Ergebnis liegt in {file}, weil es nicht an den gewünschten Ort geschrieben werden konnte: {why}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/segment_from_prompts.py" />
@@ -3673,6 +3678,16 @@ Mehrere Raster (unter „Erweitert“) sind ein Mosaik, oder sie werden einzeln 
    <location filename="samgeo_plugin/processing/several_rasters.py" />
    <source>“Objects that overlapping rasters show twice” is about rasters that share a layer: choose “Raster by raster into one layer” under “Several rasters”.</source>
    <translation>„Objekte, die überlappende Raster doppelt zeigen“ gilt für Raster, die sich einen Layer teilen: wählen Sie „Raster für Raster in einen Layer“ unter „Mehrere Raster“.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/sinks.py" />
+   <source>{file} cannot be written: {file}-wal beside it says that QGIS or another program has it open. Remove its layers from the project or close the program, or choose another file.</source>
+   <translation>{file} lässt sich nicht schreiben: {file}-wal daneben sagt, dass QGIS oder ein anderes Programm die Datei geöffnet hat. Entfernen Sie ihre Layer aus dem Projekt, schließen Sie das Programm oder wählen Sie eine andere Datei.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/sinks.py" />
+   <source>{file} did not take all features</source>
+   <translation>{file} hat nicht alle Objekte aufgenommen</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
@@ -16,6 +17,7 @@ from samgeo_core.earth.longitude import (
     folded,
     in_one_piece,
     next_to,
+    the_short_way,
     turn_of,
     turned,
     turns_of_neighbours,
@@ -23,6 +25,7 @@ from samgeo_core.earth.longitude import (
     within_map,
 )
 from samgeo_core.errors import OutputError
+from shapely import MultiPolygon
 from shapely.geometry import LineString, Polygon, box
 
 
@@ -149,3 +152,43 @@ def test_shapes_come_next_to_an_x_by_whole_turns() -> None:
     shapes = np.array([box(-180, 0, -179, 1), box(179, 0, 180, 1), box(10, 0, 11, 1)])
     beside = shapely.bounds(next_to(shapes, np.array([180.0, -180.0, 0.0]), crs))
     assert beside[:, 0] == pytest.approx([180, -181, 10])
+
+
+def in_degrees(shape: Polygon) -> Polygon:
+    """A shape in polar metres as GDAL brings it to degrees: edges lead the long way round."""
+    dense = shapely.segmentize(shape, 100.0)
+    return gpd.GeoSeries([dense], crs="EPSG:3413").to_crs("EPSG:4326").iloc[0]
+
+
+def test_what_crosses_itself_goes_the_short_way_round_the_earth() -> None:
+    square = box(-4120, 3320, -3120, 4120) - box(-3700, 3650, -3500, 3850)
+    beside = in_degrees(square)
+    assert not beside.is_valid
+    assert beside.bounds[2] - beside.bounds[0] > 359
+    far = box(10, 0, 12, 2)
+    shapes = np.array([beside, MultiPolygon([beside, far]), far, None], object)
+    mended, two, *same = the_short_way(shapes, known_crs("EPSG:4326"))
+    assert mended.is_valid
+    assert [part.bounds[0] >= -180 and part.bounds[2] <= 180 for part in mended.geoms] == [True] * 2
+    back = gpd.GeoSeries([mended], crs="EPSG:4326").to_crs("EPSG:3413").iloc[0]
+    assert back.buffer(0.1).symmetric_difference(square.buffer(0.1)).area < 1e-3 * square.area
+    assert two.area == pytest.approx(mended.area + 4)
+    assert same == [far, None]
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        box(-170, -10, 170, 10),  # valid: it is meant so
+        in_degrees(box(-720, -880, 1480, 1120)),  # around the pole
+        Polygon([(-170, 0), (170, 10), (170, 0), (-170, 10)]),  # crosses itself in any case
+    ],
+)
+def test_other_wide_shapes_stay_as_they_are(shape: Polygon) -> None:
+    assert the_short_way(np.array([shape], object), known_crs("EPSG:4326"))[0] is shape
+
+
+def test_without_turns_nothing_is_looked_at() -> None:
+    shapes = np.array([Polygon([(0, 0), (9, 9), (9, 0), (0, 9)])], object)
+    assert the_short_way(shapes, known_crs("EPSG:3413")) is shapes
+    assert the_short_way(shapes, None) is shapes

@@ -17,6 +17,7 @@ from samgeo_core.classes.presumed import LEAST, with_presumed
 from samgeo_core.errors import Cancelled, PromptError
 from samgeo_core.interactive.cached_model import CachedModel
 from samgeo_core.interactive.collection import Collection
+from samgeo_core.jobs.make_segmenter import BUILDING_SCORE
 from samgeo_core.models.embedding_cache import EmbeddingCache
 from samgeo_core.raster.areas import AreaOfInterest
 from samgeo_core.raster.raster import open_raster
@@ -300,6 +301,20 @@ def test_the_workers_methods_tell_a_collection_and_its_classes(raster, tmp_path,
     assert folder.exists()
     ask("close", session=session)
     assert not folder.exists(), "a closed session leaves nothing behind"
+    engine.close()
+
+
+def test_a_search_for_a_class_tells_from_which_score_a_job_would_write_it(raster, tmp_path):
+    from samgeo_core.models.load import load_model
+    from samgeo_core.worker.job_methods import Context
+    from samgeo_core.worker.session_methods import Engine
+
+    engine = Engine(load_model, EmbeddingCache(tmp_path))
+    context = Context(lambda: None, lambda *_, **__: None, lambda *_: None)
+    opened = engine.methods["open"]({"rasters": [str(raster.files[0])]}, context)
+    for classes, least in ((["building"], BUILDING_SCORE), (["road"], 0.0), ([], None)):
+        asked = {"session": opened["session"], "by_examples": False, "classes": classes}
+        assert engine.methods["collect"](asked, context)["min_score"] == least
     engine.close()
 
 

@@ -12,6 +12,7 @@ import shapely
 from rasterio.windows import Window
 from samgeo_core.errors import ModelError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters, SegmentParameters
+from samgeo_core.jobs.automatic import least_score
 from samgeo_core.jobs.classes import segment_classes
 from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.jobs.make_segmenter import (
@@ -293,6 +294,16 @@ def test_the_least_score_of_candidates_is_about_the_score_that_is_written():
     assert (once.options.score_threshold, once.options.judged_score) == (0.7, None)
     of_grid = make_candidates(replace(params, proposals="grid"))
     assert (of_grid.options.score_threshold, of_grid.options.judged_score) == (0.7, None)
+
+
+def test_the_least_score_of_what_is_written_is_that_of_the_second_estimate():
+    def least(**given):
+        return least_score(make_segmenter(SegmentParameters([str(TOWN)], "", threads=1, **given)))
+
+    assert least(classes=["building"]) == BUILDING_SCORE
+    assert least(classes=["building", "road"]) == least(classes=["road"]) == 0.0
+    assert least(classes=["road"], min_score=0.3) == 0.3
+    assert least() == pytest.approx(0.51)
 
 
 def test_what_is_asked_again_is_judged_again(corner):

@@ -397,3 +397,12 @@ def test_no_vector_file_leads_to_a_server_whatever_it_is_given_for(
                 layer_input("the layer", str(name))
             path = name.rename(name.with_suffix(".vrt"))
     assert seen == []
+
+
+def test_what_crosses_itself_beside_a_pole_is_read_the_short_way_round(tmp_path: Path) -> None:
+    square = shapely.segmentize(box(-4120, 3320, -3120, 4120), 100.0)
+    left = gpd.GeoDataFrame({"n": [1]}, geometry=[square], crs="EPSG:3413").to_crs("EPSG:4326")
+    assert not left.is_valid.any()
+    left.to_file(tmp_path / "polar.gpkg")
+    (shape,) = opened(tmp_path / "polar.gpkg").read().to_crs("EPSG:3413").geometry
+    assert shape.area == pytest.approx(square.area, rel=1e-3)
