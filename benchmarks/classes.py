@@ -43,7 +43,7 @@ from rasterio.windows import Window
 from samgeo_core.classes.assign import Marked
 from samgeo_core.classes.classifier import Classifier
 from samgeo_core.classes.examples import NONE
-from samgeo_core.classes.objects import ObjectClasses, ObjectLayer
+from samgeo_core.classes.objects import LEAST_SCORE, ObjectClasses, ObjectLayer
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs.classes.class_layer import object_layer, place_layer
 from samgeo_core.jobs.classes.class_options import model_factory
@@ -165,10 +165,11 @@ def prepare(case: Case, work: Path, model: str, threads: int, candidates: Path |
         factory = ScaledModel(model_factory(params), scale)
         (work / f"{case.name}.features").mkdir(exist_ok=True)
         source = FeatureSource(raster.spec, factory, feature_grid(raster, None, None))
+        judged = bool(getattr(factory(), "judges", False))
         with make_executor(1) as executor:
             objects = object_layer(
                 raster, placed, [], source, work / f"{case.name}.features", executor,
-                lambda *_: None, factory(), bool(getattr(factory(), "judges", False)),
+                lambda *_: None, factory(), judged, LEAST_SCORE if judged else 0.0,
             )  # fmt: skip
         close_all()
         found = [truth_of(case, raster, objects.polygons, *item[1:]) for item in case.truth]
@@ -205,6 +206,7 @@ def truth_of(case: Case, raster, polygons: np.ndarray, path: Path, layer: str | 
 
 def drawn(ready: Ready, n: int, rng: np.random.Generator, among: np.ndarray) -> Marked | None:
     rows, names = [], []
+    among = among & ready.layer.plausible
     for k, name in enumerate(ready.classes):
         good = np.flatnonzero((ready.best[:, k] >= 0.5) & among)
         if len(good) < n:
@@ -244,7 +246,7 @@ def figures(
         assert marked is not None
         classifier = asked.train(marked)
     classed = asked.classify(classifier, marked, least)
-    rest = judged & ~classed.marked & asked.layer.table.seen
+    rest = judged & ~classed.marked & asked.considered(classed.marked)
     truth = true_classes(ready)
     aps, precisions, recalls, errors, whole_aps = [], [], [], [], []
     for k, name in enumerate(ready.classes):
@@ -278,7 +280,7 @@ def reliability(ready: Ready, asked: ObjectClasses, n: int, draws: int) -> None:
         if marked is None:
             return
         classed = asked.classify(asked.train(marked), marked)
-        rest = ~classed.marked & asked.layer.table.seen
+        rest = ~classed.marked & asked.considered(classed.marked)
         truth = true_classes(ready)
         for k, name in enumerate(ready.classes):
             said.append(classed.probabilities[rest, classed.classifier.classes.index(name)])
@@ -324,7 +326,9 @@ def ask(ready: Ready, draws: int) -> None:
             classed = asked.classify(asked.train(marked), marked)
             marked = with_more(marked, asked.ask(classed, 10), names)
             judge(f"asked {count}", marked)
-        open_rows = np.setdiff1d(np.flatnonzero(ready.layer.table.seen), first.rows)
+        open_rows = np.setdiff1d(
+            np.flatnonzero(asked.considered(np.zeros(len(ready.layer), bool))), first.rows
+        )
         for count in (10, 20, 40, 100):
             judge(f"random {count}", with_more(first, rng.choice(open_rows, count, False), names))
     print("asked: " + ", ".join(f"{what} {np.mean(found):.3f}" for what, found in rows.items()),

@@ -30,7 +30,7 @@ from ..classes.examples import Example
 from ..classes.features.object_features import PooledSums, pool
 from ..classes.features.object_table import object_table
 from ..classes.features.window_features import WindowFeatures, window_features
-from ..classes.objects import ClassedObjects, ObjectClasses, ObjectLayer
+from ..classes.objects import LEAST_SCORE, ClassedObjects, ObjectClasses, ObjectLayer
 from ..earth.geometry import half_pixel
 from ..errors import PromptError
 from ..masks.store import JobStore
@@ -387,7 +387,9 @@ class Collection:
         area = np.array([each.area_m2 for each in objects], np.float64)
         fingerprint = self._model.info.fingerprint
         table = object_table(sums, self._channels, fingerprint, polygons, area, score, stability)
-        return ObjectLayer(polygons, table, score, stability, judges_again(self._segmenter))
+        judged = judges_again(self._segmenter)
+        least = LEAST_SCORE if judged else 0.0
+        return ObjectLayer(polygons, table, score, stability, judged, least)
 
 
 def _polygons(objects: Sequence[Collected]) -> NDArray[Any]:

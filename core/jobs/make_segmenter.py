@@ -185,13 +185,6 @@ def _finder(params: SegmentParameters, name: str) -> ConceptModel:
 CANDIDATES = 0.9, 0.75
 """Of a model's own thresholds of score and stability, what candidates for classes must reach."""
 
-JUDGED_CANDIDATE = 0.2
-"""Second estimate that a candidate for classes must reach: what it takes for no object is none for
-any class. (Nothing below 0.27 is written at the usual probability: ``SURE`` in ``resolve.py``.) On
-the six places of ``benchmarks/class_settings.py`` (5 and 10 examples; small objects proposed from
-0.8 of the depth) average precision, F1 and |said - true| are .878, .604 and .092 with 0, .898, .614
-and .083 with 0.15, .907, .616 and .074 with 0.2."""
-
 
 def make_candidates(
     params: SegmentParameters,
@@ -232,6 +225,6 @@ def make_candidates(
         if params.min_stability is None
         else params.min_stability,
         pairs=False,
-        judged_score=(JUDGED_CANDIDATE if asked is None else asked) if again else None,
+        judged_score=(asked or 0.0) if again else None,
     )
     return AutomaticSegmenter(segmenter.model, options, segmenter.proposer)

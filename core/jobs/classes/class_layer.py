@@ -108,6 +108,7 @@ def object_layer(
     report: Tell,
     model: PromptableModel,
     judged: bool = False,
+    least: float = 0.0,
 ) -> ObjectLayer:
     """The objects of a layer with their features; polygons drawn as examples join them.
 
@@ -128,7 +129,7 @@ def object_layer(
         [measure(list(placed.frame.geometry), placed.frame.crs).area, measure(ground, crs).area]
     )
     table = object_table(sums, channels, model.info.fingerprint, polygons, area, score, stability)
-    return ObjectLayer(polygons, table, score, stability, judged)
+    return ObjectLayer(polygons, table, score, stability, judged, least)
 
 
 def drawn_examples(examples: Sequence[Example], polygons: NDArray[Any]) -> NDArray[Any]:

@@ -67,6 +67,7 @@ def classify_layer(
     may_be_empty: bool = False,
     area: AreaOfInterest | None = None,
     judged: bool = False,
+    least_score: float = 0.0,
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> JobResult:
@@ -78,6 +79,7 @@ def classify_layer(
         may_be_empty: Whether a layer without polygons gives an empty one instead of an error.
         area: Where the layer's objects were looked for; None for the whole raster.
         judged: The scores are the embedded model's second estimates.
+        least_score: Score below which an object is of no class, unless an example means it.
         progress: Called with each step.
         cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
 
@@ -132,8 +134,9 @@ def classify_layer(
             if len(frame) or len(drawn_examples(examples, placed.polygons)):
                 with executor_for(params, store) as executor:
                     objects = object_layer(
-                        raster, placed, examples, source, folder, executor, report, model, judged
-                    )
+                        raster, placed, examples, source, folder, executor, report, model, judged,
+                        least_score,
+                    )  # fmt: skip
                 classed = _classes(params, objects, examples, saved, raster, model, store, area)
                 frame = with_drawn(placed.frame, objects, raster, model)
                 frame = classed_frame(frame, classed, all_of_them=params.keep == "all")

@@ -12,6 +12,7 @@ from typing import Any
 
 import geopandas as gpd
 
+from ...classes.objects import LEAST_SCORE
 from ...classes.rules import Rule, parse_rule
 from ...classes.saved import SUFFIX, put_classifier
 from ...errors import ParameterError
@@ -218,6 +219,7 @@ class _Steps:
                 may_be_empty=True,
                 area=area,
                 judged=judged,
+                least_score=LEAST_SCORE if judged and params.min_score is None else 0.0,
                 **self.report.given,
             )
             if save is not None:

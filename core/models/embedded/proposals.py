@@ -31,9 +31,9 @@ is found and of masks that are objects are .704 and .261 with one reach and dept
 objects of less than 15, 25 and 35 px .12, .51 and .77 are found with the first, .34, .66 and .78
 with the last. Classes from examples are as good with 0.6 as with 0.8."""
 
-MOST = 1000
+MOST = 1500
 """Proposals of an image of 1024 x 1024 pixels at most; of a larger one as many more. It bounds the
-time: towns and fields have 260 to 460. Where it binds, what is proposed depends on the window."""
+time: towns and fields have 290 to 800. Where it binds, what is proposed depends on the window."""
 
 FAR_SIDE = 64.0
 """Network pixels: objects with a shorter box are not proposed from the image at half its size."""

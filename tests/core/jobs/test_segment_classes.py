@@ -18,7 +18,6 @@ from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.jobs.make_segmenter import (
     BUILDING_SCORE,
     CANDIDATES,
-    JUDGED_CANDIDATE,
     make_candidates,
     make_segmenter,
 )
@@ -282,7 +281,7 @@ def test_candidates_of_classes_are_judged_twice_and_those_of_updates_once():
 
 def test_the_least_score_of_candidates_is_about_the_score_that_is_written():
     for asked, decoder, second in (
-        (None, 0.459, JUDGED_CANDIDATE),
+        (None, 0.459, 0.0),
         (0.3, 0.3, 0.3),
         (0.7, 0.459, 0.7),
     ):
