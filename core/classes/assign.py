@@ -19,6 +19,13 @@ from .examples import Example
 SAME = 0.5
 """IoU of a polygon (or a box) and an object (or its box) from which on they are the same thing."""
 
+INNER = 0.2
+"""Power of the area by which the score of an object is divided that a point may mean: on a car in a
+car park the car is meant. Of points in 2,099 objects of the six places of
+``benchmarks/class_settings.py`` .879 mean the right one with 0, .885, .887 and .890 with 0.05, 0.1
+and 0.2; the smallest object with at least 0.9 or 0.8 of the best score is right for .878 and .857.
+"""
+
 ALONG = 0.5
 """Share of a stroke's length that must lie in an object for the stroke to mean it."""
 
@@ -49,8 +56,8 @@ def assign(
 ) -> Marked:
     """Find the object of each example.
 
-    A point means the object around it with the best score; where the model gave none, the
-    smallest. A stroke means the best of those that hold half of it. A box means the object whose
+    A point means the object around it with the best score, small ones first where it is nearly as
+    good (:data:`INNER`); where the model gave none, the smallest. A stroke means the best of those that hold half of it. A box means the object whose
     own box is most like it, and a polygon the object most like it.
 
     Args:
@@ -116,7 +123,8 @@ def _best(
         return None
     if example.kind == "point":
         good = near
-        rank = np.lexsort((near, area[near], -score[near]))
+        worth = score[near] / np.maximum(area[near], 1e-12) ** INNER
+        rank = np.lexsort((near, area[near], -worth))
     elif example.kind == "stroke":
         held = shapely.length(shapely.intersection(polygons[near], example.geometry))
         good = near[held >= ALONG * example.geometry.length]

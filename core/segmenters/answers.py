@@ -123,6 +123,9 @@ class Answers:
         mended = [mend(candidate, smallest, view.cells) for candidate in found]
         return self.distinct(mended)
 
-    def distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Candidates without duplicates, best first."""
-        return remove_duplicates(candidates, self.max_iou, self.duplicates)
+    def distinct(
+        self, candidates: Sequence[Candidate], small: tuple[int, float] | None = None
+    ) -> list[Candidate]:
+        """Candidates without duplicates, best first; ``small`` as of
+        :func:`~.mask_nms.remove_duplicates`."""
+        return remove_duplicates(candidates, self.max_iou, self.duplicates, small)

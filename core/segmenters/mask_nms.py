@@ -109,6 +109,7 @@ def remove_duplicates(
     candidates: Sequence[Candidate],
     max_iou: float,
     criterion: Criterion = "mask",
+    small: tuple[int, float] | None = None,
 ) -> list[Candidate]:
     """Greedy non-maximum suppression; the answer does not depend on the candidates' order.
 
@@ -116,6 +117,7 @@ def remove_duplicates(
         candidates: Any number.
         max_iou: A candidate whose IoU with a better one exceeds this is left out.
         criterion: IoU of what: the masks or their boxes.
+        small: For candidates of less than so many cells, this IoU instead.
 
     Returns:
         The survivors, best first.
@@ -130,7 +132,9 @@ def remove_duplicates(
     hits = np.zeros(len(ordered), np.int64)  # of those kept, the duplicates found so far
     kept = np.empty(len(ordered), np.intp)
     count = 0
+    usual = max_iou
     for row, candidate in enumerate(ordered):
+        max_iou = usual if small is None or candidate.area >= small[0] else small[1]
         better = kept[:count]
         common = _common_area(boxes[row], boxes[better])
         if criterion == "box":

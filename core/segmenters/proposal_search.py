@@ -33,6 +33,11 @@ REST_DEPTH = 8
 ROUGHLY = 32
 """Network pixels by which expected boxes may be too small."""
 
+SMALL_SIDE, SMALL_IOU = 32, 0.5
+"""Network pixels along a square of the area below which two masks are duplicates from this IoU: a
+border that differs by a cell makes more of a small object. On nine held-back sources the share of
+masks that are an object rises from .218 to .235, that of objects found falls from .751 to .748."""
+
 SEEN_AROUND = (40.0, 128.0)
 """Least and most network pixels that are seen around a proposal at first."""
 
@@ -94,15 +99,16 @@ class ProposalSearch:
         left = [at for at in uncovered(covered, least, step, phase) if holds(own, at)]
         rest = np.array(left, np.float32).reshape(-1, 2)
         found += ask((rest + 0.5) * cell, np.full(len(rest), REST_STEP * pixels))
-        found = self.answers.distinct([main_pieces(c) for c in self.answers.distinct(found)])
+        small = round((SMALL_SIDE * pixels / cell) ** 2), min(SMALL_IOU, self.answers.max_iou)
+        whole = [main_pieces(c) for c in self.answers.distinct(found)]
+        found = self.answers.distinct(whole, small)
         if self.pairs:
             probabilities, size = proposer.class_probabilities(seen)
             times = cell / size[0], cell / size[1]
             boxes = boxes_of_pairs(found, probabilities, times, cell / pixels)
             wholes = self._ask_boxes(embedding, view, boxes * cell)
-            found = self.answers.distinct(
-                [*found, *(main_pieces(c) for c in self.answers.distinct(wholes))]
-            )
+            whole = [main_pieces(c) for c in self.answers.distinct(wholes)]
+            found = self.answers.distinct([*found, *whole], small)
         return found, seen
 
     def _ask_near(

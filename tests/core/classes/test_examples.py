@@ -144,12 +144,22 @@ def example(geometry, kind, name="a"):
 def test_each_kind_of_example_means_an_object():
     for geometry, kind, row in (
         (shapely.Point(30, 30), "point", 0),
-        (shapely.Point(15, 15), "point", 0),  # the better score of two around it
+        (shapely.Point(15, 15), "point", 1),  # the inner one of two that are about as good
         (shapely.LineString([(50, 15), (85, 15)]), "stroke", 2),
         (shapely.box(9, 9, 21, 21), "box", 1),
         (shapely.box(62, 1, 92, 30), "polygon", 2),
     ):
         assert assign([example(geometry, kind)], OBJECTS, SCORE).rows.tolist() == [row]
+
+
+def test_a_point_means_what_is_inner_unless_its_score_is_much_lower():
+    car, yard = shapely.box(14, 14, 18, 16), shapely.box(0, 0, 60, 40)
+    roof, part = shapely.box(70, 0, 100, 30), shapely.box(80, 5, 100, 30)
+    shapes = np.array([yard, car, roof, part], object)
+    score = np.array([0.9, 0.6, 0.9, 0.7])
+    for at, row in ((shapely.Point(15, 15), 1), (shapely.Point(30, 30), 0)):
+        assert assign([example(at, "point")], shapes, score).rows.tolist() == [row]
+    assert assign([example(shapely.Point(90, 10), "point")], shapes, score).rows.tolist() == [2]
 
 
 def test_contradictions_and_examples_on_nothing_are_said():

@@ -54,6 +54,15 @@ def test_suppression_is_greedy_by_mask_iou_in_any_order(masks, limit, random):
     assert [one.order for one in again] == [one.order for one in kept]
 
 
+def test_small_masks_are_duplicates_from_a_smaller_iou():
+    large = [candidate(rectangle(0, 0, 10, 10), 0.9), candidate(rectangle(0, 0, 10, 6), 0.8)]
+    small = [candidate(rectangle(12, 40, 5, 5), 0.9), candidate(rectangle(12, 40, 5, 3), 0.8)]
+    found = [*large, *small]  # IoU of 0.6 in both pairs
+    assert len(remove_duplicates(found, 0.7)) == 4
+    kept = remove_duplicates(found, 0.7, small=(30, 0.5))
+    assert [c.area for c in kept] == [100, 25, 60]
+
+
 def test_the_popcount_for_old_numpy_agrees(monkeypatch):
     words = np.random.default_rng(0).integers(0, 2**63, (3, 4, 5), np.uint64)
     want = sum((words >> np.uint64(bit)) & np.uint64(1) for bit in range(64)).sum(axis=(1, 2))
