@@ -57,8 +57,9 @@ def assign(
     """Find the object of each example.
 
     A point means the object around it with the best score, small ones first where it is nearly as
-    good (:data:`INNER`); where the model gave none, the smallest. A stroke means the best of those that hold half of it. A box means the object whose
-    own box is most like it, and a polygon the object most like it.
+    good (:data:`INNER`); where the model gave none, the smallest. A stroke means the best of those
+    that hold half of it. A box means the object whose own box is most like it, and a polygon the
+    object most like it.
 
     Args:
         examples: In working pixels.
