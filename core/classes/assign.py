@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,10 @@ ALONG = 0.5
 """Share of a stroke's length that must lie in an object for the stroke to mean it."""
 
 
+Places = Callable[[Sequence[Example]], str]
+"""Examples to a sentence that says where they lie."""
+
+
 @dataclass(frozen=True, eq=False)
 class Marked:
     """Objects that examples mean.
@@ -53,6 +57,7 @@ def assign(
     score: NDArray[np.float64],
     seen: BoolArray | None = None,
     searched: Any | None = None,
+    places: Places | None = None,
 ) -> Marked:
     """Find the object of each example.
 
@@ -68,6 +73,7 @@ def assign(
         seen: (n,) bool, False for objects off the raster's data, of which nothing can be learnt;
             None where all may be marked.
         searched: Polygon in working pixels in which objects were looked for; None for everywhere.
+        places: Says where examples lie, for messages; None leaves it out.
 
     Raises:
         PromptError: No example lies on an object, one object is marked as two classes, or all
@@ -76,7 +82,7 @@ def assign(
     order = np.nan_to_num(score, nan=0.0).round(3)
     area = shapely.area(polygons)
     tree = shapely.STRtree(polygons)
-    marks: dict[int, set[str]] = {}
+    marks: dict[int, list[Example]] = {}
     outside = 0
     beside: list[Example] = []
     unseen: list[str] = []
@@ -91,11 +97,13 @@ def assign(
         elif seen is not None and not seen[row]:
             unseen.append(example.class_name)
         else:
-            marks.setdefault(row, set()).add(example.class_name)
-    _check_seen(examples, marks, unseen)
-    _check(examples, marks, len(beside), outside)
+            marks.setdefault(row, []).append(example)
+    found = {example.class_name for meant_by in marks.values() for example in meant_by}
+    _check_seen(examples, found, unseen)
+    _check_one_class_each(marks.values(), places)
+    _check_found(examples, found, len(beside), outside)
     rows = sorted(marks)
-    names = [next(iter(marks[row])) for row in rows]
+    names = [marks[row][0].class_name for row in rows]
     lost = len(beside) + outside + len(unseen)
     return Marked(np.array(rows, np.int64), names, lost, tuple(beside))
 
@@ -143,10 +151,8 @@ def _best(
     return int(good[rank[0]]) if len(good) else None
 
 
-def _check_seen(
-    examples: Sequence[Example], marks: dict[int, set[str]], unseen: Sequence[str]
-) -> None:
-    gone = sorted(set(unseen) - {name for names in marks.values() for name in names})
+def _check_seen(examples: Sequence[Example], found: set[str], unseen: Sequence[str]) -> None:
+    gone = sorted(set(unseen) - found)
     if gone:
         raise PromptError(
             f"No example of {' or of '.join(repr(name or 'none of these') for name in gone)} lies "
@@ -157,25 +163,30 @@ def _check_seen(
         warn(_left_out(len(unseen), len(examples), where))
 
 
-def _check(
-    examples: Sequence[Example], marks: dict[int, set[str]], lost: int, outside: int
-) -> None:
-    both = [names for names in marks.values() if len(names) > 1]
+def _check_one_class_each(marks: Iterable[Sequence[Example]], places: Places | None) -> None:
+    one_of_each = [{one.class_name: one for one in reversed(meant_by)} for meant_by in marks]
+    both = [means for means in one_of_each if len(means) > 1]
     if both:
         said = " and as ".join(name or "none of these" for name in sorted(both[0]))
+        where = ""
+        if places is not None:
+            where = f" {places([means[name] for means in both for name in sorted(means)])}"
         raise PromptError(
             f"{len(both)} object{'s are' if len(both) > 1 else ' is'} marked as {said}: leave one "
-            "mark on each."
+            f"mark on each.{where}"
         )
+
+
+def _check_found(examples: Sequence[Example], found: set[str], lost: int, outside: int) -> None:
     searched = "outside the area that is searched"
     where = f" ({_lie(outside, len(examples), searched)})" if outside else ""
-    if not marks:
+    if not found:
         raise PromptError(
             f"None of the {len(examples)} examples lies on an object{where}: mark objects of the "
             "layer, or draw polygons."
         )
     asked = {example.class_name for example in examples}
-    missing = sorted(asked - {name for names in marks.values() for name in names})
+    missing = sorted(asked - found)
     if len(asked) > 1 and len(asked) - len(missing) < 2:
         raise PromptError(
             f"No example of {' or of '.join(repr(name or 'none of these') for name in missing)} "

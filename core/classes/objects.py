@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..types import BoolArray
 from .active import ask_next
-from .assign import Marked, assign
+from .assign import Marked, Places, assign
 from .classifier import Basis, Classifier, ClassifierOptions, fit
 from .examples import NONE, Example, check_classes
 from .features.object_table import FeatureTable
@@ -115,10 +115,15 @@ class ObjectClasses:
             self._rivals = rivals_among(self.layer.polygons)
         return self._rivals
 
-    def mark(self, examples: Sequence[Example], searched: Any | None = None) -> Marked:
+    def mark(
+        self,
+        examples: Sequence[Example],
+        searched: Any | None = None,
+        places: Places | None = None,
+    ) -> Marked:
         """The objects that examples mean; see :func:`~.assign.assign`."""
         layer = self.layer
-        return assign(examples, layer.polygons, layer.score, layer.table.seen, searched)
+        return assign(examples, layer.polygons, layer.score, layer.table.seen, searched, places)
 
     def considered(self, marked: BoolArray) -> BoolArray:
         """(n,) bool: objects that may be of a class.

@@ -261,10 +261,11 @@ def the_short_way(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
     the Earth: that one, cut at the date line.
 
     GDAL's ogr2ogr leaves polygons beside a pole so, with edges that lead over nearly a whole turn.
-    A valid polygon with such edges is taken as it is, and so is one around a pole.
+    A valid polygon with such edges is taken as it is, alone or as a part, and so is one around a
+    pole.
 
     Args:
-        shapes: (n,) of any kind in ``crs``; some may be None.
+        shapes: (n,) of any kind in ``crs``; some may be None, or have places that are not finite.
         crs: Theirs.
     """
     turn = turn_of(crs)
@@ -274,13 +275,28 @@ def the_short_way(shapes: NDArray[Any], crs: CRS | None) -> NDArray[Any]:
     wide = np.isfinite(x1 - x0) & (x1 - x0 > turn / 2) & (shapely.get_dimensions(shapes) == 2)
     out: NDArray[Any] = shapes.copy()
     for number in np.flatnonzero(wide).tolist():
-        if shapely.is_valid(shapes[number]):
-            continue
-        parts = [_rings_unwrapped(part, turn) for part in shapely.get_parts(shapes[number])]
-        if all(part is not None and shapely.is_valid(part) for part in parts):
-            west = _west_end(crs, turn)
-            out[number] = shapely.union_all([folded(part, west, turn) for part in parts])
+        if np.isfinite(shapely.get_coordinates(shapes[number])).all():
+            out[number] = _the_short_way(shapes[number], _west_end(crs, turn), turn)
     return out
+
+
+def _the_short_way(shape: Any, west: float, turn: float) -> Any:
+    """A shape, or the same one where nothing of it is to be changed."""
+    parts = shapely.get_parts(shape)
+    if shapely.get_type_id(shape) == shapely.GeometryType.GEOMETRYCOLLECTION:
+        ways = [_the_short_way(part, west, turn) for part in parts]
+        changed = any(way is not part for way, part in zip(ways, parts, strict=True))
+        return shapely.geometrycollections(ways) if changed else shape
+    valid = shapely.is_valid(parts)
+    if valid.all() or shapely.get_dimensions(shape) < 2:
+        return shape
+    ways = [
+        part if as_it_is else _rings_unwrapped(part, turn)
+        for part, as_it_is in zip(parts, valid, strict=True)
+    ]
+    if not all(way is not None and shapely.is_valid(way) for way in ways):
+        return shape
+    return shapely.union_all([folded(way, west, turn) for way in ways])
 
 
 def _rings_unwrapped(polygon: Any, turn: float) -> Any:

@@ -166,13 +166,17 @@ def _why_none(params: SegmentParameters, segmenter: Segmenter, objects: Merged) 
         )
     if not isinstance(segmenter, AutomaticSegmenter):
         return f"{NO_POLYGONS}{segmenter.name} found nothing. Try another {option('resolution')}."
-    score, least = least_score(segmenter), segmenter.options
+    limits = {"score": least_score(segmenter), "stability": segmenter.options.stability_threshold}
+    reached = [f"a {name} of {least:g}" for name, least in limits.items() if least]
+    given = {"min_score": params.min_score, "min_stability": params.min_stability}
+    lower = [option(name) for name, least in given.items() if least is None or least > 0]
     kinds = f" of the class {' or '.join(params.classes)}" if params.classes else ""
     others = f" Other classes may be there: leave {option('classes')} out." if kinds else ""
     return (
-        f"{NO_POLYGONS}no mask{kinds} reached a score of {score:g} and a stability "
-        f"of {least.stability_threshold:g}. Lower {option('min_score')} or "
-        f"{option('min_stability')}, or try another {option('resolution')}.{others}"
+        f"{NO_POLYGONS}no mask{kinds} "
+        f"{'reached ' + ' and '.join(reached) if reached else 'was found'}. "
+        f"{'Lower ' + ' or '.join(lower) + ', or try' if lower else 'Try'} "
+        f"another {option('resolution')}.{others}"
     )
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from ..earth.crs import declared_crs
+from ..earth.longitude import the_short_way
 from ..errors import ParameterError
 from ..notes import warn
 from ..sources.vector_input.opening import open_vector
@@ -115,10 +116,11 @@ def read_vector(
 
 
 def frame_as_file(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
-    """A frame with the fields of a file made from it.
+    """A frame with the fields and shapes of a file made from it.
 
     Its index, where it has a name, is a field too, and names of columns are texts: of a column 2010
     it is "2010". Where several are the same, all but one get a "_", those that were no text first.
+    What crosses itself only because its edges lead the long way round the Earth goes the short way.
 
     Args:
         frame: With geometries.
@@ -144,7 +146,9 @@ def frame_as_file(frame: gpd.GeoDataFrame, name: str) -> gpd.GeoDataFrame:
         found.insert(place, title, values)
     place = list(found.columns).index(found.active_geometry_name)
     found.columns = pd.Index(_names(list(found.columns)), dtype=object)
-    return found.set_geometry(found.columns[place])
+    found = found.set_geometry(found.columns[place])
+    shapes = the_short_way(np.asarray(found.geometry.array, dtype=object), declared_crs(found.crs))
+    return found.set_geometry(gpd.GeoSeries(shapes, index=found.index, crs=found.crs))
 
 
 def _names(columns: list[Any]) -> list[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from ...classes.assign import Marked
@@ -57,7 +58,7 @@ from .class_options import (
 from .feature_stage import FeatureSource, ScaledModel, feature_grid
 
 MOST_SPOTS = 5
-"""Examples on no object whose places a message tells, at most."""
+"""Examples whose places a message tells, at most."""
 
 
 def classify_layer(
@@ -176,8 +177,10 @@ def _classes(
     asked = ObjectClasses(objects)
     marked = None
     if saved is None:
-        marked = asked.mark(examples, None if area is None else area.pixels)
-        _say_beside(marked, raster)
+        places = partial(_places, raster=raster, of="The marks")
+        marked = asked.mark(examples, None if area is None else area.pixels, places)
+        if marked.beside:
+            warn(_places(marked.beside, raster, "Examples on no object"))
         _say_no_counterexample(marked)
         classifier = asked.train(marked)
     else:
@@ -189,21 +192,25 @@ def _classes(
     return asked.classify(classifier, marked, params.min_class_prob)
 
 
-def _say_beside(marked: Marked, raster: Raster) -> None:
-    """Say where examples lie that mean no object."""
-    if not marked.beside:
-        return
+def _places(examples: Sequence[Example], raster: Raster, of: str) -> str:
+    """A sentence that says where examples lie.
+
+    Args:
+        examples: In working pixels of the raster.
+        raster: Its CRS is that of the places.
+        of: What they are, for the sentence.
+    """
     decimals = max(0, 1 - math.floor(math.log10(pixel_side(raster.transform))))
     spots = []
-    for example in marked.beside[:MOST_SPOTS]:
+    for example in examples[:MOST_SPOTS]:
         spot = example.geometry.representative_point()
         x, y = raster.transform @ (spot.x, spot.y)
         spots.append(
             f"{example.class_name or 'none of these'} at {x:.{decimals}f},{y:.{decimals}f}"
         )
-    more = len(marked.beside) - len(spots)
-    warn(
-        f"Examples on no object, with x and y in the raster's CRS: {'; '.join(spots)}"
+    more = len(examples) - len(spots)
+    return (
+        f"{of}, with x and y in the raster's CRS: {'; '.join(spots)}"
         f"{f'; and {more} more' if more else ''}."
     )
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import geopandas as gpd
 import numpy as np
 import pytest
@@ -25,8 +27,8 @@ from samgeo_core.earth.longitude import (
     within_map,
 )
 from samgeo_core.errors import OutputError
-from shapely import MultiPolygon
-from shapely.geometry import LineString, Polygon, box
+from shapely import GeometryCollection, MultiPolygon
+from shapely.geometry import LineString, Point, Polygon, box
 
 
 @pytest.mark.parametrize(
@@ -160,8 +162,13 @@ def in_degrees(shape: Polygon) -> Polygon:
     return gpd.GeoSeries([dense], crs="EPSG:3413").to_crs("EPSG:4326").iloc[0]
 
 
+def square_beside_the_pole() -> Polygon:
+    """With a hole, in polar metres."""
+    return box(-4120, 3320, -3120, 4120) - box(-3700, 3650, -3500, 3850)
+
+
 def test_what_crosses_itself_goes_the_short_way_round_the_earth() -> None:
-    square = box(-4120, 3320, -3120, 4120) - box(-3700, 3650, -3500, 3850)
+    square = square_beside_the_pole()
     beside = in_degrees(square)
     assert not beside.is_valid
     assert beside.bounds[2] - beside.bounds[0] > 359
@@ -182,10 +189,36 @@ def test_what_crosses_itself_goes_the_short_way_round_the_earth() -> None:
         box(-170, -10, 170, 10),  # valid: it is meant so
         in_degrees(box(-720, -880, 1480, 1120)),  # around the pole
         Polygon([(-170, 0), (170, 10), (170, 0), (-170, 10)]),  # crosses itself in any case
+        MultiPolygon([box(-170, -10, 170, 10), box(0, 0, 1, 1)]),  # each part is valid
+        GeometryCollection([Polygon([(-170, 0), (170, 10), (170, 0), (-170, 10)]), Point(0, 0)]),
     ],
 )
 def test_other_wide_shapes_stay_as_they_are(shape: Polygon) -> None:
     assert the_short_way(np.array([shape], object), known_crs("EPSG:4326"))[0] is shape
+
+
+def test_of_several_parts_only_those_that_cross_themselves_go_the_short_way() -> None:
+    beside, wide, spot = in_degrees(square_beside_the_pole()), box(-170, -10, 170, 10), Point(0, 80)
+    shapes = [
+        beside,
+        MultiPolygon([beside, wide]),
+        GeometryCollection([spot, MultiPolygon([beside, wide]), GeometryCollection([beside])]),
+    ]
+    alone, two, several = the_short_way(np.array(shapes, object), known_crs("EPSG:4326"))
+    assert two.equals(shapely.union(alone, wide))
+    point, both, inner = several.geoms
+    assert point.equals(spot)
+    assert both.equals(two)
+    assert inner.geoms[0].equals(alone)
+
+
+def test_places_that_are_not_finite_do_no_harm() -> None:
+    with np.errstate(invalid="ignore"):
+        broken = shapely.from_wkt("POLYGON ((-170 0, 170 nan, 170 10, -170 5, -170 0))")
+    shapes = np.array([broken, Polygon(), None], object)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [*the_short_way(shapes, known_crs("EPSG:4326"))] == [*shapes]
 
 
 def test_without_turns_nothing_is_looked_at() -> None:

@@ -326,7 +326,7 @@ def test_what_is_asked_again_is_judged_again(corner):
         assert judged.score == pytest.approx(mask.score, abs=0.15)
 
 
-def test_buildings_that_are_not_sure_enough_are_said_with_the_score_that_counts(tmp_path):
+def test_where_nothing_is_written_the_limits_that_count_are_said(tmp_path):
     path = tmp_path / "noise.tif"
     rng = np.random.default_rng(0)
     with rasterio.open(
@@ -340,3 +340,11 @@ def test_buildings_that_are_not_sure_enough_are_said_with_the_score_that_counts(
     asked = replace(asked, output=str(tmp_path / "p.fgb"), min_score=0.7)
     with pytest.warns(SamGeoWarning, match=r"reached a score of 0\.7 .* Lower min_score"):
         assert run(asked).features == 0
+    for given, said in (
+        ({}, r"of the class vehicle reached a stability of 0\.\d+\. Lower min_score or min_stab"),
+        ({"min_score": 0.0}, r"reached a stability of 0\.\d+\. Lower min_stability, or try"),
+        ({"min_score": 0.0, "min_stability": 0.0}, "vehicle was found. Try another resolution"),
+    ):
+        asked = replace(asked, classes=["vehicle"], min_score=None, fresh=True, overwrite=True)
+        with pytest.warns(SamGeoWarning, match=said):
+            assert run(replace(asked, **given)).features == 0

@@ -62,3 +62,16 @@ def test_columns_of_several_levels_are_refused_in_a_sentence(tmp_path, way):
 def test_a_frame_without_geometries_is_refused_in_a_sentence(tmp_path, way):
     with pytest.raises(ParameterError, match="has no geometries: set_geometry first"):
         ways_to_read(tmp_path)[way](gpd.GeoDataFrame({"a": [1]}))
+
+
+@pytest.mark.parametrize("way", ["read_vector", "track"])
+def test_edges_the_long_way_round_the_earth_are_read_as_those_of_a_file(tmp_path, way):
+    square = shapely.segmentize(shapely.box(-4120, 3320, -3120, 4120), 100.0)
+    polar = gpd.GeoDataFrame({"n": [1]}, geometry=[square], crs=3413).to_crs(4326)
+    polar.to_file(tmp_path / "polar.gpkg")
+    shapes = {
+        "read_vector": lambda source: read_vector(source).shapes,
+        "track": lambda source: _read(source, None).geometry,
+    }[way]
+    assert shapely.equals_exact(*shapes(polar), *shapes(tmp_path / "polar.gpkg"), tolerance=0)
+    assert not polar.is_valid.any()  # the caller's is as it was
