@@ -315,12 +315,15 @@ class FindPanel(QgsCollapsibleGroupBox):
 
     def _slid(self, value: int) -> None:
         self.least_text.setText(f"{value / 100:.2f}")
-        if self._slides == WORDS:
-            self.words.set_least(value / 100)
-        if self._find.shows:
-            self._find.set_least(value / 100)
-        elif self._slides != WORDS:
-            self._find.set_least_of(self._slides, value / 100)
+        what, find, least = self._slides, self._find, value / 100
+        # Another model of words, chosen since, has scores of another kind.
+        other = find.shows and find.search.detector != self.words.search.detector
+        if what == WORDS and not other:
+            self.words.set_least(least)
+        if find.shows:
+            find.set_least(least)
+        elif what != WORDS:
+            find.set_least_of(what, least)
 
     def _entered(self) -> None:
         """Enter in the box of the words."""

@@ -236,6 +236,19 @@ def test_a_least_score_that_is_chosen_before_the_search_is_that_of_the_words(loa
     assert set(loaded.find.kept) == {"o0", "o1", "o2"}
 
 
+def test_what_is_chosen_for_one_models_scores_is_not_that_of_the_model_chosen_since(
+    loaded, panel, wait
+):
+    panel.into.setChecked(False)
+    write(panel, "pool")
+    panel.start.click()
+    finished(loaded, wait)
+    choose(panel, "owlv2-base")
+    panel.least.setValue(80)
+    wait(lambda: set(loaded.find.kept) == {"o0", "o1", "o2"})
+    assert panel.words.search.least is None
+
+
 def test_the_slider_counts_while_the_words_are_still_on_their_way(loaded, panel, wait):
     panel.into.setChecked(False)
     write(panel, "pool")
