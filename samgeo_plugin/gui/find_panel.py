@@ -36,9 +36,10 @@ from ..i18n import tr
 from ..interactive.automatic import AREA, RASTER, VIEW, Automatic, Wanted, search_of
 from ..interactive.controller import Controller
 from ..interactive.examples import Examples
-from ..interactive.find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
+from ..interactive.find_like import EVERYTHING, EXAMPLES, USUAL_LEAST, WORDS, FindLike
 from ..interactive.found_objects import Found
 from ..interactive.runs import NOT_KNOWN, Run
+from ..interactive.words import text_of
 from ..processing.parameters import title_of
 from ..processing.segment_raster import CLASSES
 from .example_tool import ExampleTool
@@ -125,8 +126,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.counts.setWordWrap(True)
 
         self.least = QSlider(Qt.Orientation.Horizontal)
-        self.least.setRange(5, 95)
-        self.least.setValue(round(find.least * 100))
+        self.least.setRange(0, 95)
         self.least.setToolTip(tr("How probable the class of an object that is shown must be"))
         self.least.valueChanged.connect(self._slid)
         self.least_text = QLabel()
@@ -225,15 +225,16 @@ class FindPanel(QgsCollapsibleGroupBox):
             else _no_word_model()
         )
         self.runs.setEnabled(bool(self._automatic.runs.items))
-        sorts = find.by_examples if find.there or find.running else by_examples
+        sorts = self._slides == EXAMPLES
         self.least_name.setText(tr("Probability") if sorts else tr("Least score"))
         self.progress.setVisible(find.running)
         self.progress.setRange(0, find.tiles)  # 0 to 0 while nothing is known: it moves
         self.progress.setValue(find.done)
         blocker = QSignalBlocker(self.least)
-        self.least.setValue(round(self._least() * 100))
+        least = self._least()
+        self.least.setValue(round((USUAL_LEAST if least is None else least) * 100))
         del blocker
-        self.least_text.setText(f"{self.least.value() / 100:.2f}")
+        self.least_text.setText("–" if least is None else f"{self.least.value() / 100:.2f}")
         self.counts.setText(self._counts())
         self.counts.setVisible(bool(self.counts.text()))
         for widget in (self.correct, self.next, self.hint):
@@ -242,11 +243,17 @@ class FindPanel(QgsCollapsibleGroupBox):
         self.correct.defaultAction().setEnabled(find.there and find.by_examples)
         self.take.setEnabled(bool(find.kept) and not self._automatic.takes)
 
-    def _least(self) -> float:
-        """Where the slider is: of what was found, else of what is to be looked for."""
-        what = self.what.currentData()
-        chosen = None if self._find.shows or what == WORDS else self._find.least_of(what)
-        return self._find.least if chosen is None else chosen
+    @property
+    def _slides(self) -> str:
+        """What the slider is of: what was looked for, else what is to be looked for."""
+        return self._find.what if self._find.shows else str(self.what.currentData())
+
+    def _least(self) -> Optional[float]:
+        """Where the slider is; None for the engine's own, which is not known yet."""
+        if self._find.shows:
+            return self._find.least
+        what = self._slides
+        return self.words.search.least if what == WORDS else self._find.least_of(what)
 
     def _show_words(self) -> None:
         """Words can be chosen where a model understands them."""
@@ -265,18 +272,25 @@ class FindPanel(QgsCollapsibleGroupBox):
     def _counts(self) -> str:
         find = self._find
         lines = []
-        if find.there or find.running:
-            lines.append(
-                tr("{kept} shown of {found} objects").format(
-                    kept=len(find.kept), found=len(find.found)
-                )
+        if find.shows:
+            text = tr("{kept} shown of {found} objects").format(
+                kept=len(find.kept), found=len(find.found)
             )
+            # The slider below is of these, not of what is chosen above.
+            other = find.what != self.what.currentData()
+            lines.append(f"{self._title(find.what)}: {text}" if other else text)
         counts = self._examples.counts
         if counts:
             named = [f"{name} {count}" for name, count in sorted(counts.items()) if name]
             none = [tr("none of these {count}").format(count=counts[""])] if counts[""] else []
             lines.append(tr("Examples: {counts}").format(counts=", ".join([*named, *none])))
         return "\n".join(lines)
+
+    def _title(self, what: str) -> str:
+        """Of what was looked for."""
+        if what == WORDS:
+            return text_of(self._find.search.words)
+        return self.what.itemText(self.what.findData(what))
 
     def _show_asked(self, one: Optional[Found]) -> None:
         if one is None:
@@ -301,13 +315,15 @@ class FindPanel(QgsCollapsibleGroupBox):
 
     def _slid(self, value: int) -> None:
         self.least_text.setText(f"{value / 100:.2f}")
-        what = self.what.currentData()
-        if not self._find.shows and what != WORDS:
-            self._find.set_least_of(what, value / 100)
-            return
-        self._find.set_least(value / 100)
-        if self._find.what == WORDS:
-            self.words.set_least(value / 100)
+        what, find, least = self._slides, self._find, value / 100
+        # Another model of words, chosen since, has scores of another kind.
+        other = find.shows and find.search.detector != self.words.search.detector
+        if what == WORDS and not other:
+            self.words.set_least(least)
+        if find.shows:
+            find.set_least(least)
+        elif what != WORDS:
+            find.set_least_of(what, least)
 
     def _entered(self) -> None:
         """Enter in the box of the words."""

@@ -112,7 +112,9 @@ class Automatic(QObject):
         """The layer, which another target may follow before the objects are in it."""
         self._takes: set[str] = set()
         self._hides = False
+        self._source = self._chosen_source
         find.ended.connect(self._ended)
+        controller.choice_changed.connect(self._choice_changed)
         QgsProject.instance().cleared.connect(self._clear)
 
     def release(self) -> None:
@@ -128,6 +130,17 @@ class Automatic(QObject):
         self._teaching.stop()
         self._take_soon.stop()
         self.current = self._wanted = self._takes_run = None
+
+    @property
+    def _chosen_source(self) -> tuple[Optional[str], str]:
+        """Of raster and model."""
+        choice = self._controller.choice
+        return choice.raster, choice.model
+
+    def _choice_changed(self) -> None:
+        if self._chosen_source != self._source:
+            self._source = self._chosen_source
+            self._find.forget_leasts()
 
     @property
     def busy(self) -> bool:
@@ -243,7 +256,7 @@ class Automatic(QObject):
     @property
     def _least(self) -> float:
         """The search's least score, as the history has it."""
-        least = self._find.known_least
+        least = self._find.least
         return NOT_KNOWN if least is None else least
 
     def _ended(self) -> None:

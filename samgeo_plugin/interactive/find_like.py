@@ -8,7 +8,6 @@ the model does not run again.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Optional
 
 from qgis.core import (
@@ -94,10 +93,11 @@ class FindLike(QObject):
         self.marked: dict[str, str] = {}
         self.ask: list[str] = []
         self.done = self.tiles = 0
-        self.least = USUAL_LEAST
-        """From which an object is shown."""
+        self.least: Optional[float] = USUAL_LEAST
+        """From which an object is shown; None while it is the engine's own, which comes with its
+        first answer."""
         self._leasts: dict[str, float] = {}
-        """What was chosen as such, by what is looked for; words have it with them."""
+        """What the user chose as such, by what is looked for; words have it with them."""
         self.crs = QgsCoordinateReferenceSystem()
         """Of all that is found."""
         self._area: Optional[QgsGeometry] = None
@@ -135,8 +135,8 @@ class FindLike(QObject):
 
     @property
     def shows(self) -> bool:
-        """A search is under way, or what it has found is still known."""
-        return self.running or self.there or bool(self.found)
+        """A search is under way, or what it has found can still be sorted."""
+        return self.running or self.there
 
     @property
     def found(self) -> dict[str, Found]:
@@ -153,14 +153,9 @@ class FindLike(QObject):
         """It was stopped before its last tile, and the engine still knows where."""
         return self.there and not self.running and not self._telling and self.done < self.tiles
 
-    @property
-    def known_least(self) -> Optional[float]:
-        """:attr:`least`; None while a search by words or for a class of the model has the engine's
-        own, which comes with its first answer."""
-        return self.search.least if self.what == WORDS else self.least_of(self.what)
-
     def least_of(self, what: str) -> Optional[float]:
-        """From which an object of a search is shown; None for the engine's own.
+        """From which an object of the next search for something is shown; None for the engine's
+        own, as long as the user has chosen none.
 
         Args:
             what: As :attr:`what`, but not :data:`WORDS`.
@@ -197,8 +192,7 @@ class FindLike(QObject):
         self.raster = raster
         self._name, self._area, self.what, self.search = name, area, what, search
         self.crs = QgsCoordinateReferenceSystem(crs)
-        if self.known_least is not None:
-            self.least = self.known_least
+        self.least = search.least if what == WORDS else self.least_of(what)
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -281,7 +275,7 @@ class FindLike(QObject):
         self._give_up()
         self._forget()
         self.state = IDLE
-        self.changed.emit()
+        self.forget_leasts()
 
     def _opened(self) -> None:
         if self.state != OPENING:
@@ -325,8 +319,8 @@ class FindLike(QObject):
         self._collection = str(result.get("collection") or "")
         self.tiles = int(result.get("tiles") or 0)
         self.model = str(result.get("model") or "")
-        if self.known_least is None:  # scores of one model say nothing of another's
-            self.set_least(float(result.get("min_score") or 0.0))
+        if self.least is None:
+            self.least = float(result.get("min_score") or 0.0)
         self.state = FINDING
         self.candidates.begin(self._name, self.crs, self.what != EVERYTHING)
         self._next()
@@ -398,10 +392,8 @@ class FindLike(QObject):
     # --- sorting --------------------------------------------------------------------------------
 
     def set_least(self, least: float) -> None:
-        """The probability from which an object is shown."""
-        if self.what == WORDS:
-            self.search = replace(self.search, least=least)
-        else:
+        """The user chooses the probability from which an object is shown."""
+        if self.what != WORDS:
             self._leasts[self.what] = least
         if least != self.least:
             self.least = least
@@ -414,11 +406,16 @@ class FindLike(QObject):
             what: As :attr:`what`, but not :data:`WORDS`.
             least: The probability or score.
         """
-        if what == self.what:
+        if self.shows and what == self.what:
             self.set_least(least)
         else:
             self._leasts[what] = least
             self.changed.emit()
+
+    def forget_leasts(self) -> None:
+        """Another raster or model, whose scores are of another kind."""
+        self._leasts = {}
+        self.changed.emit()
 
     def sort_soon(self) -> None:
         """The examples have changed."""
@@ -436,7 +433,8 @@ class FindLike(QObject):
     def _sort(self) -> None:
         if not self.by_examples:
             name = "" if self.what in _NO_CLASS else self.what
-            good = ((key, one) for key, one in self.found.items() if one.score >= self.least)
+            least = self.least or 0.0
+            good = ((key, one) for key, one in self.found.items() if one.score >= least)
             self._show({key: (name or one.label, None) for key, one in good})
             return
         if not self.there or not self.found:

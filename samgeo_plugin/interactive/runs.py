@@ -40,7 +40,7 @@ class Run:
         area: WKT of the area in ``crs``; empty for the whole raster.
         crs: WKT of the CRS.
         least: Least probability of the class, or least score; :data:`NOT_KNOWN` of a search by
-            words that ended before its model had told its own.
+            words or for a class of the model that ended before the engine had told its own.
         into: Whether what is found goes into the target layer at the end.
         target: Id of the target layer; empty for a new one.
         state: :data:`RUNNING`, :data:`DONE`, :data:`STOPPED` or :data:`FAILED`.

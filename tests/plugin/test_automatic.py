@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from conftest import small_raster
 from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
@@ -151,6 +152,75 @@ def test_a_least_score_that_is_chosen_before_the_search_is_that_of_the_class(loa
     finished(loaded, wait)
     assert panel.least.value() == 70
     assert set(loaded.find.kept) == {"o0", "o1", "o2", "o4"}
+
+
+def test_after_another_raster_was_chosen_the_slider_is_that_of_the_next_search(
+    loaded, panel, wait, tmp_path
+):
+    find = loaded.find
+    panel.into.setChecked(False)
+    panel.what.setCurrentIndex(panel.what.findData("building"))
+    panel.start.click()
+    finished(loaded, wait)
+    panel.least.setValue(60)
+    small_raster(tmp_path / "other.tif", 4)
+    other = QgsRasterLayer(str(tmp_path / "other.tif"), "other")
+    QgsProject.instance().addMapLayer(other)
+    loaded.controller.choose(raster=other.id())
+    assert find.found
+    assert not find.there
+    assert find.least_of("building") is None, "what was chosen was of the other raster"
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+    assert panel.least.value() == 50
+    panel.least.setValue(80)
+    panel.start.click()
+    wait(lambda: len(loaded.automatic.runs.items) == 2)
+    finished(loaded, wait)
+    assert loaded.automatic.runs.items[-1].least == 0.8
+    assert set(find.kept) == {"o0", "o1", "o2"}
+
+
+def test_the_slider_is_of_what_is_shown_and_says_so_where_another_kind_is_chosen(
+    loaded, panel, wait
+):
+    panel.into.setChecked(False)
+    panel.what.setCurrentIndex(panel.what.findData("building"))
+    panel.start.click()
+    finished(loaded, wait)
+    assert panel.counts.text().startswith("10 shown of ")
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+    assert panel.counts.text().startswith("Buildings: 10 shown of ")
+    panel.least.setValue(80)
+    wait(lambda: set(loaded.find.kept) == {"o0", "o1", "o2"})
+    assert loaded.find.least_of(EVERYTHING) == 0.5
+
+
+def test_the_engines_own_least_score_is_asked_anew_of_each_search(loaded, panel, wait, monkeypatch):
+    find, begun, told = loaded.find, loaded.find._begun, [0.0]
+    monkeypatch.setattr(find, "_begun", lambda result: begun({**result, "min_score": told[0]}))
+    panel.into.setChecked(False)
+    panel.what.setCurrentIndex(panel.what.findData("building"))
+    assert panel.least_text.text() == "–"
+    panel.start.click()
+    finished(loaded, wait)
+    assert (find.least, panel.least_text.text()) == (0.0, "0.00")
+    told[0] = 0.7
+    loaded.controller.choose(model="sam-vit-b")
+    panel.start.click()
+    wait(lambda: len(loaded.automatic.runs.items) == 2)
+    finished(loaded, wait)
+    assert set(find.kept) == {"o0", "o1", "o2", "o4"}
+    assert [run.least for run in loaded.automatic.runs.items] == [0.0, 0.7]
+
+
+def test_the_slider_goes_back_to_no_least_score(loaded, panel, wait):
+    panel.into.setChecked(False)
+    panel.start.click()
+    finished(loaded, wait)
+    panel.least.setValue(80)
+    panel.least.setValue(0)
+    assert loaded.find.least == 0.0
+    wait(lambda: len(loaded.find.kept) == 11)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from test_automatic import finished, ids
 from test_find_like import CRS, disc
 
 from samgeo_plugin.interactive import runs, words
-from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, WORDS
+from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, EXAMPLES, WORDS
 from samgeo_plugin.interactive.words import WordSearch, stored, word_models, words_of
 
 
@@ -204,7 +204,9 @@ def test_words_that_were_stopped_at_once_go_on_with_their_models_own_least_score
 ):
     automatic, find = loaded.automatic, loaded.find
     panel.into.setChecked(False)
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
     panel.least.setValue(90)  # of other searches
+    panel.what.setCurrentIndex(panel.what.findData(WORDS))
     write(panel, "pool")
     panel.start.click()
     automatic.stop()
@@ -216,6 +218,35 @@ def test_words_that_were_stopped_at_once_go_on_with_their_models_own_least_score
     finished(loaded, wait)
     assert (len(find.kept), find.least) == (6, 0.6)
     assert automatic.runs.items[-1].least == 0.6
+
+
+def test_a_least_score_that_is_chosen_before_the_search_is_that_of_the_words(loaded, panel, wait):
+    panel.into.setChecked(False)
+    write(panel, "pool")
+    assert panel.least_text.text() == "–", "the model has not told its own"
+    panel.least.setValue(80)
+    assert panel.words.search.least == 0.8
+    assert loaded.find.least_of(EXAMPLES) == 0.5, "that of other searches"
+    panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
+    assert panel.least.value() == 50
+    panel.what.setCurrentIndex(panel.what.findData(WORDS))
+    assert panel.least.value() == 80
+    panel.start.click()
+    finished(loaded, wait)
+    assert set(loaded.find.kept) == {"o0", "o1", "o2"}
+
+
+def test_what_is_chosen_for_one_models_scores_is_not_that_of_the_model_chosen_since(
+    loaded, panel, wait
+):
+    panel.into.setChecked(False)
+    write(panel, "pool")
+    panel.start.click()
+    finished(loaded, wait)
+    choose(panel, "owlv2-base")
+    panel.least.setValue(80)
+    wait(lambda: set(loaded.find.kept) == {"o0", "o1", "o2"})
+    assert panel.words.search.least is None
 
 
 def test_the_slider_counts_while_the_words_are_still_on_their_way(loaded, panel, wait):
