@@ -983,7 +983,7 @@ def test_what_a_drive_that_fills_up_does_not_take_is_kept_elsewhere(
     target = drive / ("objects.gpkg" if sink == "table" else sink)
     if sink == "table":
         run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
-    holds(160 if sink == "table" else 400)
+    holds(200 if sink == "table" else 400)
     monkeypatch.setattr(sinks, "new_path", lambda name: tmp_path / f"{name}.gpkg")
 
     def many(self, method, params, on_progress=None):
