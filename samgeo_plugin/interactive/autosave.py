@@ -32,16 +32,17 @@ _SAVING: set[str] = set()
 """Layers whose editing ends for a save, only to begin again."""
 
 
-def new_path(name: str) -> Path:
+def new_path(name: str, in_profile: bool = False) -> Path:
     """A GeoPackage that does not exist yet: beside the project, else in the user's profile.
 
     Args:
         name: What the objects are of.
+        in_profile: Not beside the project either.
 
     Raises:
         OSError: The folder cannot be made.
     """
-    home = QgsProject.instance().homePath()
+    home = "" if in_profile else QgsProject.instance().homePath()
     folder = Path(home) if home else Path(QgsApplication.qgisSettingsDirPath()) / "samgeo_objects"
     folder.mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"[^\w.-]+", "_", name).strip("._")[:60] or "objects"

@@ -93,16 +93,20 @@ class EvaluateResult(EngineAlgorithm):
             pairs = zip(rows[0][1:], row[1:])  # noqa: B905 - Python 3.9
             said = ", ".join(f"{name} {value}" for name, value in pairs if value is not None)
             given.feedback.pushInfo(f"{row[0]}: {said}")
-        results = self.write_result(given, ResultLayer(str(params.errors), style=styles.REVIEW))
         overall = figures.get("overall") or {}
-        for key in ("recall", "precision", "pq", "mean_iou"):
-            results[key.upper()] = overall.get(key)
-        if report is not None:
-            title = tr("{result} against {truth}").format(
-                result=result.sourceName(), truth=truth.sourceName()
-            )
-            Path(report).write_text(page(title, table(rows, head=True)), encoding="utf-8")
-            results[self.HTML] = report
+        results: dict[str, Any] = {
+            key.upper(): overall.get(key) for key in ("recall", "precision", "pq", "mean_iou")
+        }
+        layer = ResultLayer(str(params.errors), style=styles.REVIEW)
+        try:  # the page is there also where the sink is refused, and the other way round
+            if report is not None:
+                title = tr("{result} against {truth}").format(
+                    result=result.sourceName(), truth=truth.sourceName()
+                )
+                Path(report).write_text(page(title, table(rows, head=True)), encoding="utf-8")
+                results[self.HTML] = report
+        finally:
+            results.update(self.write_result(given, layer))
         return results
 
 

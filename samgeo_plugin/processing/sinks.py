@@ -7,21 +7,21 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
-from osgeo import gdal
+from osgeo import gdal, ogr
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsDataSourceUri,
     QgsFeature,
+    QgsFeatureRequest,
     QgsFeatureSink,
     QgsFields,
-    QgsProcessingContext,
     QgsProcessingException,
-    QgsProcessingUtils,
-    QgsProviderRegistry,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
@@ -35,8 +35,25 @@ from .parameters import TEMPORARY
 _NO_FILE = re.compile(r"\w{2,}:|/vsi")
 """How destinations begin that lie in a database or in one of GDAL's own file systems."""
 
+_DATABASE = re.compile(r"(\w{2,}):(?://)?(.+)", re.DOTALL)
+"""A table of a database as QGIS names it: a provider and what that one calls it."""
+
 _TABLE = "ogr:"
 """How destinations begin that are a table in a file."""
+
+_MEMORY = "memory"
+"""QGIS's name of the provider of layers that are nowhere else."""
+
+_ONLY_SHAPES = ("FlatGeobuf", "Geoconcept")
+"""GDAL's names of formats that leave out features without a geometry."""
+
+_COMPANIONS = {
+    ".shp": (".shx", ".dbf", ".prj", ".cpg", ".qpj"),
+    ".tab": (".dat", ".map", ".id", ".ind"),
+    ".mif": (".mid",),
+    ".gml": (".xsd", ".gfs"),
+}
+"""Files of the same stem that belong to one with a suffix."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,23 @@ class Finished:
     crs: QgsCoordinateReferenceSystem
     count: int
     features: Callable[[], Iterator[QgsFeature]]
+
+
+@dataclass
+class _Counted:
+    """How many features were handed to a sink.
+
+    Args:
+        features: All of them.
+        shapes: Those with a geometry.
+    """
+
+    features: int = 0
+    shapes: int = 0
+
+    def add(self, feature: QgsFeature) -> None:
+        self.features += 1
+        self.shapes += not feature.geometry().isEmpty()
 
 
 def check_sink(given: Given) -> None:
@@ -143,62 +177,157 @@ def into_sink(given: Given, finished: Finished) -> str:
     )  # fmt: skip
     if sink is None:
         raise QgsProcessingException(algorithm.invalidSinkError(given.parameters, algorithm.OUTPUT))
-    number, why = 0, ""
-    for number, feature in enumerate(finished.features(), start=1):
+    written, why = _Counted(), ""
+    for feature in finished.features():
+        written.add(feature)
         if not sink.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
             why = algorithm.writeFeatureError(sink, given.parameters, algorithm.OUTPUT)
             break
-        share = number / max(finished.count, number)
+        share = written.features / max(finished.count, written.features)
         given.feedback.setProgress(ENGINE_PERCENT + (100 - ENGINE_PERCENT) * share)
     del sink  # closes the file
-    if not why and _file_of(given) and not _holds(destination, number):
+    layer = _table_anew(given, destination)
+    holds = partial(_file_holds, destination) if layer is None else partial(_holds, layer)
+    if not why and not holds(written):
         # What is written last may be refused when the file is closed, which says nothing.
-        why = tr("{file} did not take all features").format(file=destination)
+        why = tr("{file} did not take all features").format(file=_destination(given))
     if why:
-        _discard(destination, is_table)
+        is_left = layer is not None and layer.isValid() and layer.providerType() != _MEMORY
+        if is_left or (layer is None and _discard(destination, is_table)):
+            why = tr("{why} (a part of the result stays there)").format(why=why)
         raise QgsProcessingException(why)
     return str(destination)
 
 
-def _holds(destination: str, count: int) -> bool:
-    """Whether a GeoPackage has so many features; of other files nothing is known."""
-    own = QgsProcessingContext()
-    layer = QgsProcessingUtils.mapLayerFromString(destination, own)
-    if not isinstance(layer, QgsVectorLayer) or layer.dataProvider().storageType() != "GPKG":
+def _table_anew(given: Given, destination: str) -> Optional[QgsVectorLayer]:
+    """What was written into a database, opened anew, or into memory; None where it is a file."""
+    layer = given.context.temporaryLayerStore().mapLayer(destination)
+    if layer is not None and layer.providerType() == _MEMORY:
+        return layer
+    if layer is not None:
+        return QgsVectorLayer(layer.source(), "again", layer.providerType())
+    parts = _DATABASE.match(destination)
+    if parts is None:
+        return None
+    provider = "postgres" if parts[1] == "postgis" else parts[1]
+    return QgsVectorLayer(parts[2], "again", provider)
+
+
+def _holds(layer: QgsVectorLayer, written: _Counted) -> bool:
+    """Whether a database's table has all features that were written to it, as memory always has."""
+    if layer.providerType() == _MEMORY:
         return True
-    return bool(layer.featureCount() >= count)
+    # The layer's own count may be the database's estimate.
+    request = QgsFeatureRequest().setFlags(QgsFeatureRequest.Flag.NoGeometry).setNoAttributes()
+    return layer.isValid() and sum(1 for _ in layer.getFeatures(request)) >= written.features
 
 
-def _discard(destination: str, is_table: bool) -> None:
-    """Remove a layer that was written in part.
+def _file_holds(destination: str, written: _Counted) -> bool:
+    """Whether a file, opened anew, has all features that were written to it.
+
+    Args:
+        destination: As QGIS names it.
+        written: Where it is nothing, the file need not be readable: an empty one is not in some
+            formats.
+    """
+    path, name = _file_and_table(destination)
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    file = layers = layer = None
+    try:
+        file = gdal.OpenEx(path, gdal.OF_VECTOR)
+        if file is None:
+            return not written.features or _is_never_read(path)
+        layers = [file.GetLayer(index) for index in range(file.GetLayerCount())]
+        layers = [layer for layer in layers if name in ("", layer.GetName())]
+        gdal.ErrorReset()
+        has_shapes, found, shapes = False, 0, 0
+        for layer in layers:
+            has_shapes = has_shapes or layer.GetGeomType() != ogr.wkbNone
+            for feature in layer:
+                found += 1
+                shapes += feature.GetGeometryRef() is not None
+        if gdal.GetLastErrorType() >= gdal.CE_Failure:
+            return False
+        only_shapes = file.GetDriver().ShortName in _ONLY_SHAPES
+        wanted = written.shapes if only_shapes else written.features
+        return found >= wanted and (not has_shapes or shapes >= written.shapes)
+    except RuntimeError:  # where GDAL raises
+        return not written.features or _is_never_read(path)
+    finally:
+        layer = layers = file = None  # in this order, which closes the file
+        gdal.PopErrorHandler()
+
+
+def _is_never_read(path: str) -> bool:
+    """Whether GDAL writes the file's format, but does not read it: of it nothing can be known."""
+    name = QgsVectorFileWriter.driverForExtension(Path(path).suffix[1:])
+    driver = gdal.GetDriverByName(name) if name else None
+    return driver is not None and driver.GetMetadataItem("DCAP_OPEN") is None
+
+
+def _file_and_table(destination: str) -> tuple[str, str]:
+    """A file and the layer in it, "" for its only one, of what QGIS calls a sink."""
+    path, _, name = destination.partition("|layername=")
+    return path, name
+
+
+def _discard(destination: str, is_table: bool) -> bool:
+    """Remove a layer that was written in part; whether any of it stays.
 
     Args:
         destination: As QGIS names it.
         is_table: It was added to a file that was there before.
     """
-    parts = QgsProviderRegistry.instance().decodeUri("ogr", destination)
-    path = str(parts.get("path") or "")
+    path, name = _file_and_table(destination)
     if not os.path.isfile(path):
-        return  # in a database, whose own transaction ends
-    file = None
+        return False
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
     try:
-        file = gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_UPDATE)
         if is_table:
-            names = [file.GetLayer(index).GetName() for index in range(file.GetLayerCount())]
-            file.DeleteLayer(names.index(str(parts.get("layerName"))))
-        else:
-            driver = file.GetDriver()
-            file = None  # closes it
-            driver.Delete(path)
-    except (AttributeError, RuntimeError, ValueError):
-        return  # it cannot be opened
+            _drop_table(path, name)
+            tables = _tables(path)
+            return tables is None or name in tables
+        _remove(path)
+    finally:
+        gdal.PopErrorHandler()
+    return os.path.exists(path)
+
+
+def _drop_table(path: str, name: str) -> None:
+    """Take a layer out of a file, where that can be written."""
+    with suppress(AttributeError, RuntimeError, ValueError):  # it cannot be opened, or is not there
+        file = gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_UPDATE)
+        names = [file.GetLayer(index).GetName() for index in range(file.GetLayerCount())]
+        file.DeleteLayer(names.index(name))
+
+
+def _tables(path: str) -> Optional[list[str]]:
+    """Names of a file's layers; None where it cannot be opened."""
+    with suppress(AttributeError, RuntimeError):
+        file = gdal.OpenEx(path, gdal.OF_VECTOR)
+        return [file.GetLayer(index).GetName() for index in range(file.GetLayerCount())]
+    return None
+
+
+def _remove(path: str) -> None:
+    """Remove a file with those that belong to it, as far as that can be done."""
+    with suppress(AttributeError, RuntimeError):  # it cannot be opened
+        file = gdal.OpenEx(path, gdal.OF_VECTOR)
+        driver = file.GetDriver()
+        file = None  # closes it
+        driver.Delete(path)
+    stem, suffix = os.path.splitext(path)
+    companions = [stem + other for other in _COMPANIONS.get(suffix.lower(), ())]
+    for each in (path, *companions, *(f"{path}-{log}" for log in ("journal", "wal", "shm"))):
+        with suppress(OSError):
+            os.remove(each)
 
 
 def keep_aside(given: Given, finished: Finished) -> Optional[str]:
     """Write a result into a new GeoPackage.
 
     It lies beside the file that was wanted; where that is none, or its folder takes no files,
-    where the layers of the panel lie.
+    where the layers of the panel lie: beside the project, or in the user's profile.
 
     Args:
         given: The run's parameters.
@@ -208,15 +337,19 @@ def keep_aside(given: Given, finished: Finished) -> Optional[str]:
         The file; None where it cannot be written either.
     """
     wanted = _file_of(given)
+    places: list[Callable[[], Path]] = [
+        lambda: new_path(given.algorithm.key),
+        lambda: new_path(given.algorithm.key, in_profile=True),
+    ]
     if wanted:
-        path = free_path(Path(wanted).absolute().parent, f"{Path(wanted).stem}_kept")
-        if _is_written(given, finished, path):
-            return str(path)
-    try:
-        path = new_path(given.algorithm.key)
-    except OSError:
-        return None
-    return str(path) if _is_written(given, finished, path) else None
+        stem = f"{Path(wanted).stem}_kept"
+        places.insert(0, lambda: free_path(Path(wanted).absolute().parent, stem))
+    for place in places:
+        with suppress(OSError):  # as of a drive that is no longer there
+            path = place()
+            if _is_written(given, finished, path):
+                return str(path)
+    return None
 
 
 def _is_written(given: Given, finished: Finished, path: Path) -> bool:
@@ -228,12 +361,16 @@ def _is_written(given: Given, finished: Finished, path: Path) -> bool:
         str(path), finished.fields, finished.kind, finished.crs,
         given.context.transformContext(), options,
     )  # fmt: skip
-    good = writer.hasError() == QgsVectorFileWriter.WriterError.NoError
+    written, good = _Counted(), writer.hasError() == QgsVectorFileWriter.WriterError.NoError
     if good:
-        fast = QgsFeatureSink.Flag.FastInsert
-        good = all(writer.addFeature(feature, fast) for feature in finished.features())
+        for feature in finished.features():
+            written.add(feature)
+            if not writer.addFeature(feature, QgsFeatureSink.Flag.FastInsert):
+                good = False
+                break
         good = writer.flushBuffer() and good
     del writer  # closes the file
-    if not good:
-        path.unlink(missing_ok=True)
-    return good
+    if good and path.exists() and _file_holds(str(path), written):
+        return True
+    _remove(str(path))
+    return False

@@ -174,16 +174,19 @@ class TrackObjects(EngineAlgorithm):
         result = self.run_engine(given, "track", params.to_dict())
         times = Times("date", tuple(result.get("dates") or ()))
         layer = ResultLayer(str(result["output"]), style=styles.REVIEW, times=times)
-        results = self.write_result(given, layer)
-        for key in ("objects", "present", "gone", "hidden"):
-            results[key.upper()] = result.get(key)
-        areas = Path(result["tables"][1]).read_text(encoding="utf-8")
-        if csv_file is not None:
-            Path(csv_file).write_text(areas, encoding="utf-8")
-            results[self.TABLE] = csv_file
-        if report is not None:
-            Path(report).write_text(_report(areas), encoding="utf-8")
-            results[self.HTML] = report
+        results: dict[str, Any] = {
+            key.upper(): result.get(key) for key in ("objects", "present", "gone", "hidden")
+        }
+        try:  # table and page are there also where the sink is refused, and the other way round
+            areas = Path(result["tables"][1]).read_text(encoding="utf-8")
+            if csv_file is not None:
+                Path(csv_file).write_text(areas, encoding="utf-8")
+                results[self.TABLE] = csv_file
+            if report is not None:
+                Path(report).write_text(_report(areas), encoding="utf-8")
+                results[self.HTML] = report
+        finally:
+            results.update(self.write_result(given, layer))
         return results
 
     def _dates(self, given: Given) -> Optional[str]:

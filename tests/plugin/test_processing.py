@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -44,7 +45,7 @@ from samgeo_plugin import field_types, rasters, rendering, styles
 from samgeo_plugin.engine.process import EngineCommand
 from samgeo_plugin.engine.stages import ENGINE_PERCENT, ProgressBar, stage_text
 from samgeo_plugin.job import Progress
-from samgeo_plugin.processing import jobs, sinks
+from samgeo_plugin.processing import base, jobs, sinks
 from samgeo_plugin.processing.engine_run import EngineRun, EngineRunError
 from samgeo_plugin.processing.given import Given, handed_over, units_a_metre
 from samgeo_plugin.processing.provider import ALGORITHMS, SamGeoProvider
@@ -897,7 +898,7 @@ def _opened(path) -> QgsVectorLayer:
     return QgsVectorLayer(str(path), "opened", "ogr")
 
 
-@pytest.mark.parametrize("sink", ["file", "table"])
+@pytest.mark.parametrize("sink", ["objects.gpkg", "objects.geojson", "objects.shp", "table"])
 @pytest.mark.parametrize("refused", ["second", "close"])
 def test_of_a_sink_that_takes_not_all_features_nothing_stays(
     provider, engine, town, tmp_path, monkeypatch, gdal_exceptions, sink, refused
@@ -916,7 +917,7 @@ def test_of_a_sink_that_takes_not_all_features_nothing_stays(
         made, destination = real(self, *given)
         return FillsUp(made), destination
 
-    target = tmp_path / "objects.gpkg"
+    target = tmp_path / ("objects.gpkg" if sink == "table" else sink)
     if sink == "table":
         run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
     real = SegmentRaster.parameterAsSink
@@ -924,14 +925,198 @@ def test_of_a_sink_that_takes_not_all_features_nothing_stays(
     monkeypatch.setattr(SegmentRaster, "writeFeatureError", lambda *_: "The disk is full.")
     table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
     why = "The disk is full" if refused == "second" else "did not take all"
-    with pytest.raises(Refused, match=f"kept in .*: .*{why}"):
+    with pytest.raises(Refused, match=f"kept in .*: .*{why}") as said:
         run("segmentraster", {"INPUT": town, "OUTPUT": table if sink == "table" else str(target)})
+    assert "stays there" not in str(said.value)
     if sink == "table":
         assert not _opened(f"{target}|layername=roofs").isValid()
         assert _opened(target).featureCount() == 3
     else:
-        assert not target.exists()
+        assert [path.name for path in tmp_path.glob("objects.*")] == []
     assert _opened(tmp_path / "objects_kept.gpkg").featureCount() == 3
+
+
+def test_a_result_that_a_database_takes_in_part_is_kept_and_the_part_is_told_of(
+    provider, engine, town, tmp_path, monkeypatch
+):
+    """As a server does that is full: each feature is taken, and fewer rows are there."""
+
+    class Buffers:
+        def addFeature(self, feature, flags):  # noqa: N802
+            return True
+
+    _save_square(tmp_path / "server.gpkg")  # plays the database, whose names begin with a provider
+    sink = Buffers(), f"ogr://{tmp_path / 'server.gpkg'}"
+    monkeypatch.setattr(SegmentRaster, "parameterAsSink", lambda *_: sink)
+    monkeypatch.setattr(sinks, "new_path", lambda name: tmp_path / f"{name}.gpkg")
+    table = "postgres://host=server table=objects"
+    said = r"kept in .*segmentraster\.gpkg.* did not take all .*a part of the result stays there"
+    with pytest.raises(Refused, match=said):
+        run("segmentraster", {"INPUT": town, "OUTPUT": table})
+    assert _opened(tmp_path / "segmentraster.gpkg").featureCount() == 3
+
+
+@pytest.fixture
+def small_drive(tmp_path):
+    """A folder of its own and how to say how many kB it takes."""
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine lets tests mount no drive")
+
+    def holds(kb: int) -> None:
+        size = f"remount,size={kb}k"
+        subprocess.run(["mount", "-o", size, str(folder)], check=True, capture_output=True)
+
+    yield folder, holds
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("sink", ["objects.gpkg", "objects.shp", "objects.geojson", "table"])
+def test_what_a_drive_that_fills_up_does_not_take_is_kept_elsewhere(
+    provider, engine, town, tmp_path, monkeypatch, small_drive, gdal_exceptions, sink
+):
+    drive, holds = small_drive
+    target = drive / ("objects.gpkg" if sink == "table" else sink)
+    if sink == "table":
+        run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
+    holds(200 if sink == "table" else 400)
+    monkeypatch.setattr(sinks, "new_path", lambda name: tmp_path / f"{name}.gpkg")
+
+    def many(self, method, params, on_progress=None):
+        shape = QgsGeometry.fromPointXY(QgsPointXY(85.5, 27.6)).buffer(0.001, 16).asJson()
+        feature = f'{{"type": "Feature", "properties": {{"id": "a"}}, "geometry": {shape}}}'
+        features = ", ".join([feature] * 1000)
+        source = gdal.OpenEx(f'{{"type": "FeatureCollection", "features": [{features}]}}')
+        gdal.VectorTranslate(params["output"], source, format="GPKG", layerName="objects")
+        return {"output": params["output"], "layer": "objects", "features": 1000}
+
+    monkeypatch.setattr(EngineRun, "call", many)
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    with pytest.raises(Refused, match=r"kept in .*segmentraster\.gpkg") as said:
+        run("segmentraster", {"INPUT": town, "OUTPUT": table if sink == "table" else str(target)})
+    assert _opened(tmp_path / "segmentraster.gpkg").featureCount() == 1000
+    left = [path.name for path in drive.iterdir() if "-" not in path.name]
+    if sink == "table":
+        assert _opened(f"{target}|layername=objects").featureCount() == 3
+        is_left = _opened(f"{target}|layername=roofs").isValid()
+        assert is_left == ("a part of the result stays there" in str(said.value))
+    else:
+        assert left == []
+
+
+def test_a_result_is_kept_in_the_profile_where_the_project_s_folder_takes_no_files_either(
+    provider, engine, town, tmp_path, monkeypatch
+):
+    folder = tmp_path / "drive"
+
+    def new_path(name: str, in_profile: bool = False) -> Path:
+        return tmp_path / "profile.gpkg" if in_profile else folder / f"{name}.gpkg"
+
+    monkeypatch.setattr(sinks, "new_path", new_path)
+    real = EngineRun.call
+
+    def meanwhile(self, method, params, on_progress=None):
+        folder.rmdir()
+        folder.write_text("no folder any more")
+        return real(self, method, params, on_progress)
+
+    folder.mkdir()
+    monkeypatch.setattr(EngineRun, "call", meanwhile)
+    with pytest.raises(Refused, match=r"kept in .*profile\.gpkg"):
+        run("segmentraster", {"INPUT": town, "OUTPUT": str(folder / "objects.gpkg")})
+    assert _opened(tmp_path / "profile.gpkg").featureCount() == 3
+
+
+@pytest.mark.parametrize("sink", ["gpkg", "shp", "geojson", "csv", "fgb", "sql"])
+@pytest.mark.parametrize("shapes", ["none", "some"])
+def test_whatever_a_format_makes_of_a_whole_result_it_is_no_failure(
+    provider, engine, town, tmp_path, monkeypatch, gdal_exceptions, sink, shapes
+):
+    """Also one without features, and one of which a feature has no shape."""
+
+    def few(self, method, params, on_progress=None):
+        point = {"type": "Polygon", "coordinates": [[[85.5, 27.6], [85.6, 27.6], [85.6, 27.7]]]}
+        point["coordinates"][0].append([85.5, 27.6])
+        features = [
+            {"type": "Feature", "properties": {"id": str(number)}, "geometry": point}
+            for number in range(0 if shapes == "none" else 3)
+        ]
+        if shapes == "some":
+            features[1]["geometry"] = None
+        text = json.dumps({"type": "FeatureCollection", "features": features})
+        gdal.VectorTranslate(
+            params["output"], gdal.OpenEx(text), format="GPKG", layerName="objects"
+        )
+        return {"output": params["output"], "layer": "objects", "features": len(features)}
+
+    monkeypatch.setattr(EngineRun, "call", few)
+    target = tmp_path / f"objects.{sink}"
+    run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
+    assert target.exists()
+    assert not list(tmp_path.glob("*_kept*"))
+
+
+@pytest.mark.parametrize("refused", ["layer", "table"])
+def test_of_a_track_the_layer_and_the_table_do_not_wait_for_one_another(
+    provider, engine, town, tmp_path, monkeypatch, refused
+):
+    def call(self, method, params, on_progress=None):
+        tables = Path(params["output"]).with_suffix(".csv")
+        tables.write_text("object,2009,2010\na,1,2\n")
+        _save_square(Path(params["output"]))
+        return {"output": params["output"], "dates": ["2009", "2010"], "tables": ["", str(tables)]}
+
+    def write(given, layer):
+        if refused == "layer":
+            raise QgsProcessingException("The layer is locked.")
+        written.append(layer)
+        return ""
+
+    written: list = []
+    monkeypatch.setattr(EngineRun, "call", call)
+    monkeypatch.setattr(base, "write", write)
+    _save_square(tmp_path / "square.gpkg")
+    for year in ("2009", "2010"):
+        gdal.Translate(str(tmp_path / f"town_{year}.tif"), gdal.Open(town))
+    areas, report = tmp_path / "areas.csv", tmp_path / "report.html"
+    if refused == "table":
+        areas.mkdir()
+    with pytest.raises(Refused, match="locked" if refused == "layer" else "could not be written"):
+        run(
+            "trackobjects",
+            {
+                "INPUT": str(tmp_path / "square.gpkg"),
+                "RASTERS": [str(tmp_path / f"town_{year}.tif") for year in ("2009", "2010")],
+                "OUTPUT": str(tmp_path / "tracks.gpkg"),
+                "OUTPUT_TABLE": str(areas),
+                "OUTPUT_HTML_FILE": str(report),
+            },
+        )
+    if refused == "layer":
+        assert areas.read_text() == "object,2009,2010\na,1,2\n"
+        assert report.exists()
+    else:
+        assert len(written) == 1
+
+
+def test_the_report_of_a_comparison_does_not_wait_for_its_layer(
+    provider, engine, tmp_path, monkeypatch
+):
+    def write(given, layer):
+        raise QgsProcessingException("The layer is locked.")
+
+    monkeypatch.setattr(EngineRun, "call", lambda *_: {"relaxed": []})
+    monkeypatch.setattr(base, "write", write)
+    _save_square(tmp_path / "square.gpkg")
+    square, report = str(tmp_path / "square.gpkg"), tmp_path / "report.html"
+    given = {"INPUT": square, "TRUTH": square, "OUTPUT": "memory:", "OUTPUT_HTML_FILE": str(report)}
+    with pytest.raises(Refused, match="locked"):
+        run("evaluateresult", given)
+    assert report.exists()
 
 
 def test_a_result_that_a_database_refuses_is_kept_beside_the_project(

@@ -3690,6 +3690,11 @@ Mehrere Raster (unter „Erweitert“) sind ein Mosaik, oder sie werden einzeln 
    <translation>{file} hat nicht alle Objekte aufgenommen</translation>
   </message>
   <message>
+   <location filename="samgeo_plugin/processing/sinks.py" />
+   <source>{why} (a part of the result stays there)</source>
+   <translation>{why} (ein Teil des Ergebnisses bleibt dort)</translation>
+  </message>
+  <message>
    <location filename="samgeo_plugin/processing/stretch_report.py" />
    <source>Band</source>
    <translation>Band</translation>
