@@ -59,7 +59,8 @@ def propose(
     """
     likely = torch.sigmoid(torch.from_numpy(np.array(depth, np.float32)))
     away = torch.from_numpy(np.array(sides, np.float32))
-    short = torch.minimum(away[0] + away[2], away[1] + away[3])
+    # Random weights say anything, and numbers that are none.
+    short = torch.minimum(away[0] + away[2], away[1] + away[3]).nan_to_num(USUAL, USUAL, USUAL)
     # 0 for the smallest objects, 1 for the usual ones.
     size = ((short - SMALL) / (USUAL - SMALL)).clamp(0, 1)
     at, value = peaks(

@@ -94,6 +94,14 @@ def test_small_objects_are_proposed_side_by_side_and_from_a_lower_depth():
     assert proposed(12.0) == [6, 9, 16]
 
 
+def test_sides_that_are_no_numbers_are_those_of_usual_objects():
+    depth = two_small_objects_side_by_side()
+    sides = np.full((4, 24, 24), np.nan, np.float32)
+    sides[:, :, 12:] = np.inf
+    points, _, _ = propose(torch.logit(depth).numpy(), sides, shrink=1, least=0.5)
+    assert (points[:, 1] // STRIDE).tolist() == [6]
+
+
 def test_distances_to_the_sides_of_boxes_are_within_their_limits():
     head = DenseHead((8, 16, 16), 8)
     head.out.weight.data *= 1000
