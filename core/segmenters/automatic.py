@@ -34,21 +34,12 @@ from ..tiles.mask_grid import choose_cell, pad_image
 from ..types import BoolArray, FloatArray
 from .answers import LOGITS_AT_ONCE, Answers
 from .ask_again import ask_again
-from .mask_nms import (
-    Candidate,
-    Criterion,
-)
+from .mask_nms import Candidate, Criterion
 from .point_grids import coarse_to_fine, crop_boxes, point_grid
 from .proposal_search import ProposalSearch
 from .proposers import Proposer, class_of, judged_scores
 from .segmenter import Hint, Segmenter, TileImage
-from .views import (
-    View,
-    asked_in,
-    cells_of,
-    cover,
-    views_of,
-)
+from .views import View, asked_in, cells_of, cover, views_of
 
 VERSION = 6
 """Of the rules below; part of the fingerprint."""

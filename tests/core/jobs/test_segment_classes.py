@@ -10,10 +10,12 @@ import pytest
 import rasterio
 import shapely
 from rasterio.windows import Window
+from samgeo_core.classes.objects import LEAST_SCORE
 from samgeo_core.errors import ModelError, ParameterError, PromptError, SamGeoWarning
 from samgeo_core.job import ClassifyParameters, SegmentParameters
 from samgeo_core.jobs.automatic import least_score
 from samgeo_core.jobs.classes import segment_classes
+from samgeo_core.jobs.classes import segment_classes as segment_classes_module
 from samgeo_core.jobs.classes.classify import classify_layer
 from samgeo_core.jobs.make_segmenter import (
     BUILDING_SCORE,
@@ -348,3 +350,29 @@ def test_where_nothing_is_written_the_limits_that_count_are_said(tmp_path):
         asked = replace(asked, classes=["vehicle"], min_score=None, fresh=True, overwrite=True)
         with pytest.warns(SamGeoWarning, match=said):
             assert run(replace(asked, **given)).features == 0
+
+
+@pytest.mark.parametrize(("asked", "least"), [(None, LEAST_SCORE), (0.0, 0.0)])
+def test_what_is_hardly_an_object_is_left_out_unless_another_score_is_asked_for(
+    monkeypatch, tmp_path, asked, least
+):
+    given = {}
+
+    def classify(_, **options):
+        given.update(options)
+        raise ParameterError("Enough.")
+
+    monkeypatch.setattr(segment_classes_module, "classify_layer", classify)
+    points = gpd.GeoDataFrame(
+        {"kind": ["roof", ""]}, geometry=gpd.points_from_xy([351410, 351420], [3057440, 3057408]),
+        crs="EPSG:32645",
+    )  # fmt: skip
+    points.to_file(tmp_path / "points.gpkg")
+    params = SegmentParameters(
+        [str(TOWN)], str(tmp_path / "out.gpkg"), examples=str(tmp_path / "points.gpkg"),
+        class_field="kind", min_score=asked, extent=[351400, 3057380, 351440, 3057450],
+    )  # fmt: skip
+    with pytest.raises(ParameterError, match="Enough"):
+        run(params)
+    assert given["judged"]
+    assert given["least_score"] == least

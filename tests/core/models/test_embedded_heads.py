@@ -437,3 +437,23 @@ def test_the_levels_of_a_file_are_used(tmp_path):
     low = plain.decode_cropped(plain.encode([image])[0], prompts, as_it_is, min_score=0)[0]
     high = raised.decode_cropped(raised.encode([image])[0], prompts, as_it_is, min_score=0)[0]
     np.testing.assert_allclose(high.logits - low.logits, 0.5, atol=1e-4)
+
+
+def test_small_masks_are_duplicates_from_a_smaller_iou_in_a_search_by_proposals(model, monkeypatch):
+    from samgeo_core.segmenters.answers import Answers
+
+    asked, distinct = [], Answers.distinct
+
+    def spied(answers, candidates, small=None):
+        asked.append(small)
+        return distinct(answers, candidates, small)
+
+    monkeypatch.setattr(Answers, "distinct", spied)
+    options = AutomaticOptions(proposals="embedded", stability_threshold=0)
+    AutomaticSegmenter(model, options, model).segment(window(noise(128, 128), 2))
+    assert (256, 0.5) in asked  # 32 px each way are 16 cells
+    asked.clear()
+    AutomaticSegmenter(model, AutomaticOptions(points_per_side=4)).segment(
+        window(noise(128, 128), 2)
+    )
+    assert set(asked) == {None}
