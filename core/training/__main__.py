@@ -48,6 +48,7 @@ from .datasets.packs import (
     pack_real,
     pack_regions,
     pack_scenes,
+    pack_small_objects,
     pack_streets,
     pack_towns,
 )
@@ -62,12 +63,14 @@ SHARES: dict[str, tuple[float, tuple[float, float]]] = {
     "banepa": (0.11, (0.3, 2.5)),
     "tiles": (0.07, (0.3, 2.5)),
     "roofs": (0.13, (0.5, 4.0)),
-    "fields": (0.1, (0.3, 3.0)),
+    "fields": (0.11, (0.15, 3.0)),
     "plots": (0.03, (0.5, 3.0)),
     "dubai": (0.13, (0.4, 2.5)),
     "drone": (0.03, (0.25, 1.5)),
     "naip": (0.05, (1.0, 4.0)),
-    "outlines": (0.21, (1.0, 4.0)),
+    "outlines": (0.16, (1.0, 4.0)),
+    "small_far": (0.07, (1.0, 4.0)),
+    "small_near": (0.06, (0.3, 2.0)),
     "streets": (0.04, (0.5, 2.0)),
     "regions": (0.03, (0.6, 4.0)),
     "confident": (0.04, (0.6, 3.0)),
@@ -165,6 +168,8 @@ def main() -> None:
         pack_outlined(options.shared, options.cache, prefix="valid_")
         pack_outlined(options.shared, options.cache)
         pack_drone_pictures(options.shared, options.cache)
+        pack_small_objects(options.shared, options.cache, prefix="valid_")
+        pack_small_objects(options.shared, options.cache)
         pack_photographs(options.shared, options.cache, net, seed=900, count=0, prefix="valid_")
         pack_photographs(options.shared, options.cache, net, seed=0, count=options.count)
     elif options.command == "confident":

@@ -54,7 +54,7 @@ from .scale import at_scale, check_scale
 T = TypeVar("T")
 
 FAMILY = "embedded"
-VERSION = 8
+VERSION = 9
 """Of what this file makes of the weights; part of the fingerprint."""
 
 INPUT_SIZE = 1024

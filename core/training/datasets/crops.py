@@ -56,6 +56,10 @@ HELD_OUT_PLACES = 6
 VALID_DATASETS = ("banepa_south",)
 """Instances that are not trained on: they lie next to the tested town."""
 
+BESIDE = 0.7
+"""Share of crops larger than their picture that show several pictures side by side; the others are
+mirrored or grey beyond it."""
+
 INSTANCE_CLASSES = {"building": "building", "field": "field", "crop plot": "field"}
 
 
@@ -253,6 +257,31 @@ def read_pack(path: Path) -> list[Sample]:
 # --- augmentation --------------------------------------------------------------------------------
 
 
+def side_by_side(samples: Sequence[Sample]) -> Sample:
+    """Four pictures of one size as one of twice the size.
+
+    Args:
+        samples: Four, with as many layers of labels each.
+    """
+
+    def joined(planes: Sequence[AnyArray]) -> AnyArray:
+        rows = [np.concatenate(planes[k : k + 2], axis=1) for k in (0, 2)]
+        return np.concatenate(rows, axis=0)
+
+    numbered, most = [], 0
+    for sample in samples:
+        labels = sample.labels.astype(np.int32)
+        numbered.append(np.where(labels > 0, labels + most, 0).transpose(1, 2, 0))
+        most += int(labels.max())
+    planes = [s.labels[0] * 0 if s.classes is None else s.classes for s in samples]
+    return Sample(
+        joined([s.image for s in samples]),
+        joined(numbered).transpose(2, 0, 1).astype(np.uint16),
+        joined(planes).astype(np.uint8),
+        all(s.whole for s in samples),
+    )
+
+
 def crop(sample: Sample, size: int, zoom: float, rng: np.random.Generator) -> Sample:
     """A turned, mirrored crop magnified by ``zoom``; labels and classes are 0 beyond the image.
 
@@ -374,6 +403,8 @@ class Crops:
             part = self.parts[int(self.rng.choice(len(weights), p=weights / weights.sum()))]
             sample = part.samples[int(self.rng.integers(len(part.samples)))]
             zoom = float(np.exp(self.rng.uniform(*np.log(part.zoom))))
+            if min(sample.image.shape[:2]) * zoom < self.size and self.rng.random() < BESIDE:
+                sample = self._with_others(sample, part)
             cut = crop(sample, self.size, zoom, self.rng)
             masks = self._choose(cut.labels, objects)
             if masks is not None:
@@ -383,6 +414,14 @@ class Crops:
                 if classes is None:
                     classes = np.zeros(labels.shape[1:], np.uint8)
                 return Sample(recolour(cut.image, self.rng), both, classes, cut.whole), masks
+
+    def _with_others(self, sample: Sample, part: Part) -> Sample:
+        """A picture with three others of the same size around it."""
+        shape = sample.labels.shape
+        alike = [k for k, other in enumerate(part.samples) if other.labels.shape == shape]
+        others = [part.samples[alike[int(self.rng.integers(len(alike)))]] for _ in range(3)]
+        order = self.rng.permutation(4)
+        return side_by_side([[sample, *others][int(k)] for k in order])
 
     def _choose(self, labels: Labels, objects: int) -> BoolArray | None:
         layers, ids, weights = [], [], []

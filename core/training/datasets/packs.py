@@ -41,6 +41,7 @@ from .outlines import (
 )
 from .regions import region_sample
 from .scenes import compose
+from .small_objects import near_pictures_of_small_objects, photographs_of_small_objects
 from .streets import compose_street
 from .strokes import (
     HELD_OUT_TOWN,
@@ -199,6 +200,23 @@ def pack_drone_pictures(shared: Path, out: Path) -> None:
             found["tiles"].append(sample)
     for name, samples in found.items():
         write_pack(out / f"{name}.npz", samples)
+
+
+def pack_small_objects(shared: Path, out: Path, prefix: str = "") -> None:
+    """One pack of photographs of 60 cm pixels and one of nearer pictures, with every tree crown and
+    vehicle.
+
+    With the prefix "valid_": those of the town and the places that are kept back.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    held_out = prefix == "valid_"
+    folder = shared / "train" / "naip_rgb"
+    for name, found in (
+        ("small_far", photographs_of_small_objects(folder, held_out=held_out)),
+        ("small_near", near_pictures_of_small_objects(shared, held_out=held_out)),
+    ):
+        write_pack(out / f"{prefix}{name}.npz", [sample for _, sample in found])
 
 
 def pack_photographs(
