@@ -154,9 +154,9 @@ def decode_rows(
     first = 1 if asked.multimask else 0
     if min_score is None:
         # Somebody takes the first; of a search's masks each is looked at by itself.
-        worth = expected_iou(scores, coarse.masks)
+        mine = scores[:, first:]
         ranked = scores.clone()
-        ranked[:, first:] = by_worth(scores[:, first:], worth[:, first:])
+        ranked[:, first:] = by_worth(mine, expected_iou(mine, coarse.masks[:, first:]))
         scores = torch.where(alone[:, None], ranked, scores)
     if asked.multimask:
         which = torch.arange(1, CANDIDATES + 1, device=scores.device)
@@ -214,7 +214,7 @@ def expected_iou(scores: Tensor, masks: Tensor) -> Tensor:
     A click on a roof may mean its half, the roof, or the roof and its yard. Where two candidates
     are about as likely, one that is close to both is the safer answer: minimum Bayes risk, as in
     the choice among translations (Kumar and Byrne 2004). A candidate is taken to be right with a
-    probability that goes with the root of its odds.
+    probability that goes with the odds of its predicted IoU.
 
     Args:
         scores: (n, m) predicted IoU.
@@ -226,7 +226,7 @@ def expected_iou(scores: Tensor, masks: Tensor) -> Tensor:
     inside = torch.sigmoid(masks.float()).flatten(2)
     one, other = inside[:, :, None], inside[:, None]
     shared = torch.minimum(one, other).sum(-1) / torch.maximum(one, other).sum(-1)
-    right = (scores / (1 - scores).clamp(min=1e-4)).sqrt()
+    right = scores / (1 - scores).clamp(min=1e-4)
     return (shared * right[:, None]).sum(2) / right.sum(1, keepdim=True).clamp(min=1e-4)
 
 
