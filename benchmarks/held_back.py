@@ -33,13 +33,17 @@ from samgeo_core.training.prompts import tight_box
 from .embedded_model import Scene, _clicks, automatic, class_maps, deepest, full_size, iou
 
 OBJECTS = ("roofs", "banepa", "fields", "plots", "town", "scenes", "outlines")
-"""Sources whose labels are objects with outlines."""
+"""Sources whose labels are objects with outlines; with ``--sources`` also "small_far" and
+"small_near", which have every tree crown and vehicle beside their buildings."""
 
-CLASSES_OF = ("roofs", "banepa", "town", "dubai", "naip", "outlines", "streets")
+CLASSES_OF = ("roofs", "banepa", "town", "dubai", "naip", "outlines", "streets", "small_far")
 """Sources whose classes are known."""
 
-SCALES = {"naip": 2.0, "outlines": 2.0}
+SCALES = {"naip": 2.0, "outlines": 2.0, "small_far": 2.0}
 """What a job chooses for pixels of 60 cm."""
+
+SMALLEST, SMALLEST_FAR = 100, 12
+"""Pixels of the smallest objects, and in small_far, where a car has 24."""
 
 SIDE = 1024
 """Largest side of what is looked at."""
@@ -62,12 +66,13 @@ def samples_of(cache: Path, source: str, most: int) -> Iterator[Sample]:
 
 
 def scenes_of(cache: Path, source: str, most: int) -> Iterator[Scene]:
-    """The same pictures with all their objects of at least 100 pixels."""
+    """The same pictures with all their objects that are not too small."""
+    smallest = SMALLEST_FAR if source == "small_far" else SMALLEST
     for sample in samples_of(cache, source, most):
         labels = sample.labels[0]
         areas = np.bincount(labels.ravel())
         areas[0] = 0
-        good = np.flatnonzero((areas >= 100) & (areas < 0.5 * labels.size))
+        good = np.flatnonzero((areas >= smallest) & (areas < 0.5 * labels.size))
         yield Scene(sample.image, [labels == number for number in good])
 
 
