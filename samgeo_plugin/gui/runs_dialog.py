@@ -20,8 +20,8 @@ from qgis.PyQt.QtWidgets import (
 
 from ..i18n import tr
 from ..interactive.automatic import AREA, RASTER, VIEW, Automatic
-from ..interactive.find_like import EVERYTHING, EXAMPLES, WORDS
 from ..interactive.runs import DONE, FAILED, RUNNING, STOPPED, Run
+from ..interactive.search_kinds import EVERYTHING, EXAMPLES, WORDS
 from ..processing.parameters import title_of
 
 _NUMBER = Qt.ItemDataRole.UserRole
