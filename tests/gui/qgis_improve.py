@@ -106,6 +106,7 @@ class Improve(Window):
         session = self.plugin.controller.session
         iface.messageBar().clearWidgets()
         self.canvas.setExtent(raster.extent())
+        self.canvas.refresh()
         self.wait(1)
         if self.plugin.controller.choice.model != NAME:
             raise Failed(f"the panel's model is {self.plugin.controller.choice.model}")

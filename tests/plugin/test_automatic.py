@@ -250,6 +250,19 @@ def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, stopped, w
     assert "already" not in loaded.iface.text(), "the run's own objects are not counted as left out"
 
 
+def test_the_state_of_a_run_is_seen_beside_long_names(loaded, panel, wait):
+    panel.into.setChecked(False)
+    loaded.controller.raster_layer().setName("Orthophoto " * 15)
+    panel.start.click()
+    finished(loaded, wait)
+    panel.show_runs()
+    table = panel._runs_dialog.table
+    texts = {table.horizontalHeaderItem(k).text(): k for k in range(table.columnCount())}
+    at = texts["State"]
+    assert table.item(0, at).text() == "done"
+    assert table.columnViewportPosition(at) + table.columnWidth(at) <= table.viewport().width()
+
+
 @pytest.mark.parametrize(("field", "count"), [("id", 4), ("nr", 5)])
 def test_what_the_user_has_deleted_stays_deleted_where_a_run_goes_on(
     loaded, panel, stopped, wait, field, count
