@@ -86,6 +86,10 @@ class Improve(Window):
         failed: list[Exception] = []
 
         def within() -> None:
+            if self.dialog() is None:
+                # To wait here would have the dialog's loop begin inside the wait, which never ends.
+                QTimer.singleShot(100, within)
+                return
             try:
                 self.train(layer, area)
             except Exception as error:
@@ -127,7 +131,6 @@ class Improve(Window):
         """In the dialog: what is asked for, *Run*, the progress, the gain."""
         from samgeo_seamless import settings
 
-        self.until(lambda: self.dialog() is not None, "the dialog of the training", 30)
         dialog = self.dialog()
         self.wait(1)
         asked = dialog.createProcessingParameters()
