@@ -115,8 +115,13 @@ class EngineClient(QObject):
 
     @property
     def hello(self) -> Optional[Hello]:
-        """The running engine's greeting."""
+        """The running engine's greeting; its device is "auto" until a model is loaded."""
         return self._hello
+
+    def note_device(self, device: str) -> None:
+        """What the engine's model runs on, which the greeting leaves open."""
+        if self._hello is not None and device:
+            self._hello = replace(self._hello, device=device)
 
     @property
     def pid(self) -> int:

@@ -13,7 +13,7 @@ from typing import Optional
 from qgis.PyQt.QtCore import QProcess, QProcessEnvironment
 
 from ..i18n import tr
-from ..job import MAX_LINE, Failure, MessageError
+from ..job import MAX_LINE, Failure, Hello, MessageError
 
 # Whatever QGIS sets for itself would send the engine's Python, PROJ and GDAL to QGIS's files.
 _DROPPED = {
@@ -116,6 +116,13 @@ class LineBuffer:
     def clear(self) -> None:
         self._parts = []
         self._size = 0
+
+
+def describe_engine(hello: Hello) -> str:
+    """The engine and, where that is known, what it runs on."""
+    if hello.device == "auto":
+        return tr("Engine {version}").format(version=hello.engine)
+    return tr("Engine {version} on {device}").format(version=hello.engine, device=hello.device)
 
 
 def describe_end(process: QProcess, last_words: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..engine import client as engine_client
+from ..engine.process import describe_engine
 from ..i18n import tr
 from ..interactive.controller import Controller
 from ..interactive.review import Review
@@ -177,11 +178,7 @@ class Dock(QgsDockWidget):
         client = self._controller.client
         hello = client.hello
         if client.state == engine_client.READY and hello is not None:
-            # What the model runs on is known once a raster is open; before, what was asked for.
-            model = self._controller.session.info.get("model") or {}
-            text = tr("Engine {version} on {device}").format(
-                version=hello.engine, device=model.get("device") or hello.device
-            )
+            text = describe_engine(hello)
         elif client.state == engine_client.STARTING:
             text = tr("The engine is starting…")
         else:

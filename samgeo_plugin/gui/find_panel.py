@@ -36,9 +36,10 @@ from ..i18n import tr
 from ..interactive.automatic import AREA, RASTER, VIEW, Automatic, Wanted, search_of
 from ..interactive.controller import Controller
 from ..interactive.examples import Examples
-from ..interactive.find_like import EVERYTHING, EXAMPLES, USUAL_LEAST, WORDS, FindLike
+from ..interactive.find_like import FindLike
 from ..interactive.found_objects import Found
 from ..interactive.runs import NOT_KNOWN, Run
+from ..interactive.search_kinds import EVERYTHING, EXAMPLES, USUAL_LEAST, WORDS
 from ..interactive.words import text_of
 from ..processing.parameters import title_of
 from ..processing.segment_raster import CLASSES
@@ -251,9 +252,9 @@ class FindPanel(QgsCollapsibleGroupBox):
     def _least(self) -> Optional[float]:
         """Where the slider is; None for the engine's own, which is not known yet."""
         if self._find.shows:
-            return self._find.least
+            return self._find.leasts.shown
         what = self._slides
-        return self.words.search.least if what == WORDS else self._find.least_of(what)
+        return self.words.search.least if what == WORDS else self._find.leasts.of(what)
 
     def _show_words(self) -> None:
         """Words can be chosen where a model understands them."""
@@ -320,10 +321,8 @@ class FindPanel(QgsCollapsibleGroupBox):
         other = find.shows and find.search.detector != self.words.search.detector
         if what == WORDS and not other:
             self.words.set_least(least)
-        if find.shows:
-            find.set_least(least)
-        elif what != WORDS:
-            find.set_least_of(what, least)
+        if find.shows or what != WORDS:
+            find.set_least(what, least)
 
     def _entered(self) -> None:
         """Enter in the box of the words."""
@@ -360,7 +359,7 @@ class FindPanel(QgsCollapsibleGroupBox):
         if run.what == WORDS:
             self.words.show_search(search_of(run))
         elif run.least != NOT_KNOWN:
-            self._find.set_least_of(run.what, run.least)
+            self._find.set_least(run.what, run.least)
 
     def _area(self) -> Optional[QgsGeometry]:
         """Where to look, in the map's CRS; None for everywhere, or with a sentence for nowhere."""

@@ -142,6 +142,6 @@ class ObjectPanel(QWidget):
             return session.limit
         if session.current is not None:
             return tr("Left click adds, right click removes, Enter accepts.")
-        if not session.window_ready:
+        if session.is_preparing:
             return tr("The image here is being prepared; a click waits for it.")
         return tr("Click an object, or drag a box around it.")

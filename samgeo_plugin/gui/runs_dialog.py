@@ -20,8 +20,8 @@ from qgis.PyQt.QtWidgets import (
 
 from ..i18n import tr
 from ..interactive.automatic import AREA, RASTER, VIEW, Automatic
-from ..interactive.find_like import EVERYTHING, EXAMPLES, WORDS
 from ..interactive.runs import DONE, FAILED, RUNNING, STOPPED, Run
+from ..interactive.search_kinds import EVERYTHING, EXAMPLES, WORDS
 from ..processing.parameters import title_of
 
 _NUMBER = Qt.ItemDataRole.UserRole
@@ -43,8 +43,8 @@ class RunsDialog(QDialog):
         self._newest = 0
         self.setWindowTitle(tr("Automatic runs"))
         titles = (
-            tr("Started"), tr("Raster"), tr("What"), tr("Where"), tr("Model"), tr("Tiles"),
-            tr("Shown"), tr("In the target layer"), tr("Seconds"), tr("State"),
+            tr("Started"), tr("State"), tr("What"), tr("Where"), tr("Raster"), tr("Model"),
+            tr("Tiles"), tr("Shown"), tr("In the target layer"), tr("Seconds"),
         )  # fmt: skip
         self.table = QTableWidget(0, len(titles))
         self.table.setHorizontalHeaderLabels(titles)
@@ -139,13 +139,13 @@ def _texts(run: Run) -> tuple[str, ...]:
     }  # fmt: skip
     return (
         run.started,
-        run.raster_name,
+        states.get(run.state, run.state),
         _what(run),
         where.get(run.where, run.where),
+        run.raster_name,
         run.model,
         f"{run.done} / {run.tiles}",
         str(run.shown),
         str(run.taken),
         f"{run.seconds:.1f}",
-        states.get(run.state, run.state),
     )

@@ -25,10 +25,11 @@ from ..i18n import tr
 from .controller import Controller
 from .editing import EditError
 from .examples import Examples
-from .find_like import EVERYTHING, EXAMPLES, WORDS, FindLike
+from .find_like import FindLike
 from .in_steps import InSteps
 from .online import Needed
 from .runs import DONE, FAILED, NOT_KNOWN, RUNNING, STOPPED, Run, Runs
+from .search_kinds import EVERYTHING, EXAMPLES, WORDS
 from .take_over import TakeOver
 from .target import TargetError
 from .words import NO_WORDS, WordSearch, text_of, words_of
@@ -45,8 +46,7 @@ class Wanted:
     """What the user asks for.
 
     Args:
-        what: :data:`.find_like.EXAMPLES`, :data:`.find_like.EVERYTHING`, :data:`.find_like.WORDS`
-            or a class of the model.
+        what: One of ``search_kinds.py``, or a class of the model.
         where: :data:`VIEW`, :data:`AREA` or :data:`RASTER`.
         area: In ``crs``; None for the whole raster.
         crs: Of the area.
@@ -140,7 +140,7 @@ class Automatic(QObject):
     def _choice_changed(self) -> None:
         if self._chosen_source != self._source:
             self._source = self._chosen_source
-            self._find.forget_leasts()
+            self._find.leasts.forget()
 
     @property
     def busy(self) -> bool:
@@ -256,7 +256,7 @@ class Automatic(QObject):
     @property
     def _least(self) -> float:
         """The search's least score, as the history has it."""
-        least = self._find.least
+        least = self._find.leasts.shown
         return NOT_KNOWN if least is None else least
 
     def _ended(self) -> None:
@@ -332,7 +332,7 @@ class Automatic(QObject):
         if isinstance(layer, QgsVectorLayer):
             controller.set_target(layer)
         if run.what != WORDS and run.least != NOT_KNOWN:
-            self._find.set_least_of(run.what, run.least)
+            self._find.set_least(run.what, run.least)
         area = QgsGeometry.fromWkt(run.area) if run.area else None
         crs = QgsCoordinateReferenceSystem.fromWkt(run.crs)
         self.start(

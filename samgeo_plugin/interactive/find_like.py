@@ -26,6 +26,7 @@ from .candidate_layer import CandidateLayer
 from .examples import Examples
 from .found_objects import Found, FoundObjects
 from .opening import READY
+from .search_kinds import EVERYTHING, EXAMPLES, WORDS, LeastScores, is_class
 from .session import InteractiveSession
 from .words import NO_WORDS, WordSearch
 
@@ -33,17 +34,6 @@ IDLE = "idle"
 OPENING = "opening"
 FINDING = "finding"
 DONE = "done"
-
-EXAMPLES = "examples"
-EVERYTHING = "everything"
-WORDS = "words"
-"""What is looked for: what is like the examples, all objects, what words name, or a class that the
-model knows."""
-
-_NO_CLASS = (EXAMPLES, EVERYTHING, WORDS)
-
-USUAL_LEAST = 0.5
-"""Probability of a class by examples from which an object is shown; likewise the score of any."""
 
 ASK = 20
 """Objects that the engine names as most worth an answer, each time."""
@@ -93,11 +83,7 @@ class FindLike(QObject):
         self.marked: dict[str, str] = {}
         self.ask: list[str] = []
         self.done = self.tiles = 0
-        self.least: Optional[float] = USUAL_LEAST
-        """From which an object is shown; None while it is the engine's own, which comes with its
-        first answer."""
-        self._leasts: dict[str, float] = {}
-        """What the user chose as such, by what is looked for; words have it with them."""
+        self.leasts = LeastScores(self)
         self.crs = QgsCoordinateReferenceSystem()
         """Of all that is found."""
         self._area: Optional[QgsGeometry] = None
@@ -119,6 +105,8 @@ class FindLike(QObject):
         session.not_opened.connect(self._not_opened)
         session.changed.connect(self._session_changed)
         examples.changed.connect(self.sort_soon)
+        self.leasts.shown_changed.connect(self.sort_soon)
+        self.leasts.changed.connect(self.changed)
         QgsProject.instance().cleared.connect(self._clear)
 
     # --- start and end --------------------------------------------------------------------------
@@ -153,15 +141,6 @@ class FindLike(QObject):
         """It was stopped before its last tile, and the engine still knows where."""
         return self.there and not self.running and not self._telling and self.done < self.tiles
 
-    def least_of(self, what: str) -> Optional[float]:
-        """From which an object of the next search for something is shown; None for the engine's
-        own, as long as the user has chosen none.
-
-        Args:
-            what: As :attr:`what`, but not :data:`WORDS`.
-        """
-        return self._leasts.get(what, USUAL_LEAST if what in _NO_CLASS else None)
-
     @property
     def example_classes(self) -> list[str]:
         """The classes of the examples, the one with the most first."""
@@ -183,7 +162,7 @@ class FindLike(QObject):
             area: In ``crs``; None for the whole raster.
             crs: Of the area and of what is found; the map may have another one by the time that
                 the raster is open.
-            what: :data:`EXAMPLES`, :data:`EVERYTHING`, :data:`WORDS` or a class of the model.
+            what: One of ``search_kinds.py``, or a class of the model.
             search: The words.
             raster: Name of the raster's layer.
         """
@@ -192,7 +171,7 @@ class FindLike(QObject):
         self.raster = raster
         self._name, self._area, self.what, self.search = name, area, what, search
         self.crs = QgsCoordinateReferenceSystem(crs)
-        self.least = search.least if what == WORDS else self.least_of(what)
+        self.leasts.begin(what, search)
         self.state, self._to_end = OPENING, True
         self.changed.emit()
         if self._session.state == READY:
@@ -275,7 +254,7 @@ class FindLike(QObject):
         self._give_up()
         self._forget()
         self.state = IDLE
-        self.forget_leasts()
+        self.leasts.forget()
 
     def _opened(self) -> None:
         if self.state != OPENING:
@@ -290,7 +269,7 @@ class FindLike(QObject):
                 "area": area,
                 "crs": engine.named(self.crs),
                 "by_examples": self.by_examples,
-                "classes": [] if self.what in _NO_CLASS else [self.what],
+                "classes": [self.what] if is_class(self.what) else [],
                 "words": list(self.search.words) if self.what == WORDS else [],
                 "detector": self.search.detector or None if self.what == WORDS else None,
                 "exemplars": self._example_values() if by_boxes else [],
@@ -319,8 +298,7 @@ class FindLike(QObject):
         self._collection = str(result.get("collection") or "")
         self.tiles = int(result.get("tiles") or 0)
         self.model = str(result.get("model") or "")
-        if self.least is None:
-            self.least = float(result.get("min_score") or 0.0)
+        self.leasts.hear(float(result.get("min_score") or 0.0))
         self.state = FINDING
         self.candidates.begin(self._name, self.crs, self.what != EVERYTHING)
         self._next()
@@ -391,31 +369,18 @@ class FindLike(QObject):
 
     # --- sorting --------------------------------------------------------------------------------
 
-    def set_least(self, least: float) -> None:
-        """The user chooses the probability from which an object is shown."""
-        if self.what != WORDS:
-            self._leasts[self.what] = least
-        if least != self.least:
-            self.least = least
-            self.sort_soon()
-
-    def set_least_of(self, what: str, least: float) -> None:
-        """Likewise, in searches for something; what another one has found stays as it is shown.
+    def set_least(self, what: str, least: float) -> None:
+        """The user chooses from which probability or score on an object is shown.
 
         Args:
-            what: As :attr:`what`, but not :data:`WORDS`.
+            what: In searches for it; what another one has found stays as it is shown. Words only
+                where they are what is shown.
             least: The probability or score.
         """
         if self.shows and what == self.what:
-            self.set_least(least)
+            self.leasts.choose_shown(least)
         else:
-            self._leasts[what] = least
-            self.changed.emit()
-
-    def forget_leasts(self) -> None:
-        """Another raster or model, whose scores are of another kind."""
-        self._leasts = {}
-        self.changed.emit()
+            self.leasts.choose(what, least)
 
     def sort_soon(self) -> None:
         """The examples have changed."""
@@ -432,8 +397,8 @@ class FindLike(QObject):
 
     def _sort(self) -> None:
         if not self.by_examples:
-            name = "" if self.what in _NO_CLASS else self.what
-            least = self.least or 0.0
+            name = self.what if is_class(self.what) else ""
+            least = self.leasts.shown or 0.0
             good = ((key, one) for key, one in self.found.items() if one.score >= least)
             self._show({key: (name or one.label, None) for key, one in good})
             return
@@ -453,7 +418,7 @@ class FindLike(QObject):
             {
                 "collection": self._collection,
                 "examples": values,
-                "min_class_prob": self.least,
+                "min_class_prob": self.leasts.shown,
                 "ask": ASK,
             },
             on_result=self._sorted,

@@ -68,9 +68,14 @@ class LookAhead(QObject):
         self._look_again.setInterval(_LOOK_AGAIN)
         self._look_again.timeout.connect(self.look)
 
+    @property
+    def is_preparing(self) -> bool:
+        """The cursor is on the map, and the image there is not encoded yet."""
+        return self._cursor is not None and not self.window_ready
+
     def move(self, point: QgsPointXY) -> None:
         """The cursor is here."""
-        self._cursor = point
+        self._set_cursor(point)
         if not self._engine.is_open:
             return
         if time.monotonic() - self._looked > _LOOK_EVERY and not self._busy():
@@ -81,8 +86,14 @@ class LookAhead(QObject):
 
     def leave(self) -> None:
         """The cursor has left the map."""
-        self._cursor = None
+        self._set_cursor(None)
         self.drop()
+
+    def _set_cursor(self, point: Optional[QgsPointXY]) -> None:
+        before = self.is_preparing
+        self._cursor = point
+        if self.is_preparing != before:
+            self.ready_changed.emit()
 
     def drop(self) -> None:
         """Show nothing, and give a running question up."""

@@ -108,6 +108,7 @@ class Opening(QObject):
         self._engine.name = session
         self._engine.has_crs = result.get("crs") is not None
         self.info = result
+        self._engine.client.note_device(str((result.get("model") or {}).get("device") or ""))
         self._set(READY)
         for warning in result.get("warnings") or []:
             self.message.emit("warning", str(warning), "")

@@ -163,9 +163,9 @@ class InteractiveSession(QObject):
         return self._object.place
 
     @property
-    def window_ready(self) -> bool:
-        """The image under the cursor is encoded: hover and clicks answer at once."""
-        return self._ahead.window_ready
+    def is_preparing(self) -> bool:
+        """The image under the cursor is not encoded yet; hover and clicks answer after that."""
+        return self._ahead.is_preparing
 
     @property
     def view(self) -> View:

@@ -17,7 +17,13 @@ from qgis.PyQt.QtCore import QProcess
 
 from ..engine.client import Patience
 from ..engine.knobs import in_our_words
-from ..engine.process import EngineCommand, LineBuffer, configure, describe_end
+from ..engine.process import (
+    EngineCommand,
+    LineBuffer,
+    configure,
+    describe_end,
+    describe_engine,
+)
 from ..i18n import tr
 from ..job import (
     PROTOCOL_VERSION,
@@ -220,6 +226,4 @@ class EngineRun:
                 ).format(theirs=hello.protocol, ours=PROTOCOL_VERSION)
             )
         self._greeted = True
-        self._feedback.pushDebugInfo(
-            tr("Engine {version} on {device}").format(version=hello.engine, device=hello.device)
-        )
+        self._feedback.pushDebugInfo(describe_engine(hello))

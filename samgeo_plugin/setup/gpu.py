@@ -127,7 +127,8 @@ def why_not(gpu: Optional[Gpu], build: str, device: str, chosen: str) -> str:
     Args:
         gpu: What was found.
         build: Of the environment's torch; empty for an environment of one's own.
-        device: On which the engine runs; empty where it does not run.
+        device: On which the engine runs; "auto" as long as it has loaded no model, empty where it
+            does not run.
         chosen: What the user asked for: "auto", "cpu" ...
     """
     if device.startswith(("cuda", "mps")):
@@ -144,8 +145,8 @@ def why_not(gpu: Optional[Gpu], build: str, device: str, chosen: str) -> str:
         )
     if build == "cpu":
         return tr("the environment has the CPU build; choose CUDA and set up again")
-    if not device:
-        return tr("not known yet: the engine has not run")
+    if device in ("", "auto"):
+        return tr("not known yet: no model has run")
     return tr("PyTorch cannot use it; the engine's log says why")
 
 

@@ -86,6 +86,10 @@ class Improve(Window):
         failed: list[Exception] = []
 
         def within() -> None:
+            if self.dialog() is None:
+                # To wait here would have the dialog's loop begin inside the wait, which never ends.
+                QTimer.singleShot(100, within)
+                return
             try:
                 self.train(layer, area)
             except Exception as error:
@@ -106,6 +110,7 @@ class Improve(Window):
         session = self.plugin.controller.session
         iface.messageBar().clearWidgets()
         self.canvas.setExtent(raster.extent())
+        self.canvas.refresh()
         self.wait(1)
         if self.plugin.controller.choice.model != NAME:
             raise Failed(f"the panel's model is {self.plugin.controller.choice.model}")
@@ -126,7 +131,6 @@ class Improve(Window):
         """In the dialog: what is asked for, *Run*, the progress, the gain."""
         from samgeo_seamless import settings
 
-        self.until(lambda: self.dialog() is not None, "the dialog of the training", 30)
         dialog = self.dialog()
         self.wait(1)
         asked = dialog.createProcessingParameters()

@@ -100,7 +100,8 @@ class OnlineSession(Session):
         layer = QgsRasterLayer(source, name, "wms")
         if not layer.isValid():
             raise Failed(f"{name}: {layer.error().message()}")
-        QgsProject.instance().addMapLayer(layer)
+        QgsProject.instance().addMapLayer(layer, False)
+        QgsProject.instance().layerTreeRoot().insertLayer(1, layer)  # below the objects
         iface.setActiveLayer(layer)
         self.plugin.dock.source.raster.setLayer(layer)
         self.stalls.part(name)

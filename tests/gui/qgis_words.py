@@ -78,7 +78,7 @@ class WordsSession(Session):
         target = plugin.controller.target_layer()
         said = {str(f["class"]) for f in target.getFeatures()}
         self.step("words are at their end", state=automatic.runs.items[-1].state,
-                  least=find.least, features=target.featureCount(), classes=sorted(said),
+                  least=find.leasts.shown, features=target.featureCount(), classes=sorted(said),
                   focus=QApplication.focusWidget() is self.canvas)  # fmt: skip
         self.picture("words")
         if not said or not said <= {"pond", "s 1 m"}:

@@ -361,7 +361,7 @@ def main() -> None:
         sys.stdout.buffer.flush()
         time.sleep(60)
     version = int(WORDS.get("protocol", job.PROTOCOL_VERSION))
-    say(job.Hello(version, "0.0.fake", sys.version.split()[0], "cpu"))
+    say(job.Hello(version, "0.0.fake", sys.version.split()[0], "auto"))
     Worker().run()
 
 

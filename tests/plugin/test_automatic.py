@@ -20,7 +20,8 @@ from qgis.core import (
 from qgis.PyQt.QtTest import QTest
 
 from samgeo_plugin.interactive import runs, target
-from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING
+from samgeo_plugin.interactive.find_like import FINDING
+from samgeo_plugin.interactive.search_kinds import EVERYTHING
 
 CRS = QgsCoordinateReferenceSystem("EPSG:32645")
 
@@ -146,8 +147,8 @@ def test_a_least_score_that_is_chosen_before_the_search_is_that_of_the_class(loa
     panel.into.setChecked(False)
     panel.what.setCurrentIndex(panel.what.findData("building"))
     panel.least.setValue(70)
-    assert loaded.find.least_of("building") == 0.7
-    assert loaded.find.least_of(EVERYTHING) == 0.5
+    assert loaded.find.leasts.of("building") == 0.7
+    assert loaded.find.leasts.of(EVERYTHING) == 0.5
     panel.start.click()
     finished(loaded, wait)
     assert panel.least.value() == 70
@@ -169,7 +170,7 @@ def test_after_another_raster_was_chosen_the_slider_is_that_of_the_next_search(
     loaded.controller.choose(raster=other.id())
     assert find.found
     assert not find.there
-    assert find.least_of("building") is None, "what was chosen was of the other raster"
+    assert find.leasts.of("building") is None, "what was chosen was of the other raster"
     panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
     assert panel.least.value() == 50
     panel.least.setValue(80)
@@ -192,7 +193,7 @@ def test_the_slider_is_of_what_is_shown_and_says_so_where_another_kind_is_chosen
     assert panel.counts.text().startswith("Buildings: 10 shown of ")
     panel.least.setValue(80)
     wait(lambda: set(loaded.find.kept) == {"o0", "o1", "o2"})
-    assert loaded.find.least_of(EVERYTHING) == 0.5
+    assert loaded.find.leasts.of(EVERYTHING) == 0.5
 
 
 def test_the_engines_own_least_score_is_asked_anew_of_each_search(loaded, panel, wait, monkeypatch):
@@ -203,7 +204,7 @@ def test_the_engines_own_least_score_is_asked_anew_of_each_search(loaded, panel,
     assert panel.least_text.text() == "–"
     panel.start.click()
     finished(loaded, wait)
-    assert (find.least, panel.least_text.text()) == (0.0, "0.00")
+    assert (find.leasts.shown, panel.least_text.text()) == (0.0, "0.00")
     told[0] = 0.7
     loaded.controller.choose(model="sam-vit-b")
     panel.start.click()
@@ -219,7 +220,7 @@ def test_the_slider_goes_back_to_no_least_score(loaded, panel, wait):
     finished(loaded, wait)
     panel.least.setValue(80)
     panel.least.setValue(0)
-    assert loaded.find.least == 0.0
+    assert loaded.find.leasts.shown == 0.0
     wait(lambda: len(loaded.find.kept) == 11)
 
 
@@ -247,6 +248,19 @@ def test_what_a_stopped_run_has_is_kept_and_it_goes_on(loaded, panel, stopped, w
     assert ids(loaded) == {f"o{k}" for k in range(9) if k != 3}, "o3 is a part of o4 now"
     assert not dialog.go_on.isEnabled()
     assert "already" not in loaded.iface.text(), "the run's own objects are not counted as left out"
+
+
+def test_the_state_of_a_run_is_seen_beside_long_names(loaded, panel, wait):
+    panel.into.setChecked(False)
+    loaded.controller.raster_layer().setName("Orthophoto " * 15)
+    panel.start.click()
+    finished(loaded, wait)
+    panel.show_runs()
+    table = panel._runs_dialog.table
+    texts = {table.horizontalHeaderItem(k).text(): k for k in range(table.columnCount())}
+    at = texts["State"]
+    assert table.item(0, at).text() == "done"
+    assert table.columnViewportPosition(at) + table.columnWidth(at) <= table.viewport().width()
 
 
 @pytest.mark.parametrize(("field", "count"), [("id", 4), ("nr", 5)])

@@ -29,9 +29,9 @@ from samgeo_plugin.interactive import editing, field_mapping, last_values, targe
 from samgeo_plugin.interactive.automatic import RASTER, Wanted
 from samgeo_plugin.interactive.candidates import Accepted, Refinement
 from samgeo_plugin.interactive.editing import EditError
-from samgeo_plugin.interactive.find_like import EXAMPLES
 from samgeo_plugin.interactive.opening import READY
 from samgeo_plugin.interactive.place import Place, part_at
+from samgeo_plugin.interactive.search_kinds import EXAMPLES
 from samgeo_plugin.interactive.undo_order import UndoOrder
 from samgeo_plugin.job import Prompt
 

@@ -11,7 +11,12 @@ import pytest
 from qgis.PyQt.QtCore import QProcessEnvironment
 
 from samgeo_plugin.engine.client import READY, STOPPED, EngineClient, NoEngine
-from samgeo_plugin.engine.process import EngineCommand, LineBuffer, clean_environment
+from samgeo_plugin.engine.process import (
+    EngineCommand,
+    LineBuffer,
+    clean_environment,
+    describe_engine,
+)
 from samgeo_plugin.job import MessageError
 
 
@@ -91,6 +96,17 @@ def test_a_request_starts_the_engine_and_is_answered(client, wait, tmp_path, wor
     assert answers.results[0]["session"] == "s1"
     assert answers.progress[0].message == "größer"
     assert engine.state == READY
+
+
+def test_what_the_engine_runs_on_is_said_once_it_is_known(client, wait):
+    engine, answers = client(), Answers()
+    engine.note_device("cpu")
+    assert engine.hello is None, "no engine runs"
+    engine.request("open", {"rasters": ["/nowhere.tif"]}, **answers.callbacks())
+    wait(answers.complete)
+    assert describe_engine(engine.hello) == "Engine 0.0.fake"
+    engine.note_device("cuda:0")
+    assert describe_engine(engine.hello) == "Engine 0.0.fake on cuda:0"
 
 
 def test_a_refusal_arrives_as_kind_and_sentence(client, wait):

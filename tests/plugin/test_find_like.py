@@ -24,9 +24,10 @@ from samgeo_plugin.interactive import target
 from samgeo_plugin.interactive.automatic import RASTER, Wanted
 from samgeo_plugin.interactive.candidate_layer import CandidateLayer
 from samgeo_plugin.interactive.examples import PROPERTY, Examples, place_for
-from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, FINDING, IDLE, OPENING
+from samgeo_plugin.interactive.find_like import DONE, FINDING, IDLE, OPENING
 from samgeo_plugin.interactive.found_objects import Found
 from samgeo_plugin.interactive.opening import READY
+from samgeo_plugin.interactive.search_kinds import EVERYTHING
 
 PLAIN = Qt.KeyboardModifier.NoModifier
 CRS = QgsCoordinateReferenceSystem("EPSG:32645")

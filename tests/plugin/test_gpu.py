@@ -63,7 +63,8 @@ def test_the_build_that_fits_the_driver_is_told_before_the_download(card, build,
         (KEPLER, "cuda", "cpu", "auto", "as old as GTX 780"),
         (NEW, "cpu", "cpu", "auto", "CPU build"),
         (NEW, "cuda", "cpu", "auto", "PyTorch cannot use it"),
-        (NEW, "cuda", "", "auto", "has not run"),
+        (NEW, "cuda", "", "auto", "no model has run"),
+        (NEW, "cuda", "auto", "auto", "no model has run"),
     ],
 )
 def test_the_report_says_why_a_gpu_is_not_used(card, build, device, chosen, says):

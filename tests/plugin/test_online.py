@@ -30,9 +30,10 @@ from samgeo_plugin.gui.render_dialog import RenderDialog
 from samgeo_plugin.interactive import online, runs
 from samgeo_plugin.interactive.automatic import AREA, RASTER, VIEW
 from samgeo_plugin.interactive.engine_session import View
-from samgeo_plugin.interactive.find_like import EVERYTHING, FINDING, IDLE
+from samgeo_plugin.interactive.find_like import FINDING, IDLE
 from samgeo_plugin.interactive.online import Needed, OnlineView
 from samgeo_plugin.interactive.opening import OPENING, READY
+from samgeo_plugin.interactive.search_kinds import EVERYTHING
 from samgeo_plugin.job import Prompt
 
 EDGE = 20037508.342789244 * (2 * 24163 / 2**15 - 1)

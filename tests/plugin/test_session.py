@@ -179,12 +179,28 @@ def test_hover_shows_a_polygon_under_the_cursor_until_there_is_a_prompt(opened, 
     session.move(QgsPointXY(50, 50))
     wait(lambda: any(watched.hovers))
     assert watched.hovers[-1].contains(QgsPointXY(50, 50))
-    assert session.window_ready
+    assert not session.is_preparing
     session.add(point(50, 50))
     assert watched.hovers[-1] is None
     session.move(QgsPointXY(51, 51))
     wait(lambda: session.candidates)
     assert watched.hovers[-1] is None
+
+
+def test_an_image_is_only_said_to_be_prepared_while_the_cursor_is_on_the_map(opened, wait):
+    session, _ = opened("slow=0.3")
+    assert session.engine.client.hello.device == "cpu", "as the opened model says"
+    assert not session.is_preparing
+    changes: list = []
+    session.changed.connect(lambda: changes.append(session.is_preparing))
+    session.move(QgsPointXY(50, 50))
+    assert changes == [True]
+    session.leave()
+    assert changes[-1] is False
+    session.move(QgsPointXY(50, 50))
+    assert session.is_preparing
+    wait(lambda: not session.is_preparing)
+    assert changes[-1] is False
 
 
 def test_a_hover_answer_for_where_the_cursor_was_is_dropped(opened, wait):

@@ -15,7 +15,8 @@ from test_automatic import finished, ids
 from test_find_like import CRS, disc
 
 from samgeo_plugin.interactive import runs, words
-from samgeo_plugin.interactive.find_like import DONE, EVERYTHING, EXAMPLES, WORDS
+from samgeo_plugin.interactive.find_like import DONE
+from samgeo_plugin.interactive.search_kinds import EVERYTHING, EXAMPLES, WORDS
 from samgeo_plugin.interactive.words import WordSearch, stored, word_models, words_of
 
 
@@ -184,12 +185,12 @@ def test_the_least_score_of_words_is_none_of_other_searches(loaded, panel, town,
     assert everything() == 0.5
     automatic.repeat(pools.number)
     finished(loaded, wait)
-    assert (find.what, find.least) == (WORDS, 0.15)
+    assert (find.what, find.leasts.shown) == (WORDS, 0.15)
     assert everything() == 0.5
     automatic.repeat(pools.number)
     finished(loaded, wait)
     panel._use_settings(all_objects)
-    assert find.least == 0.15, "what the words have found stays as it is shown"
+    assert find.leasts.shown == 0.15, "what the words have found stays as it is shown"
     assert panel.words.search.least == 0.15
     assert everything() == 0.7
     automatic.repeat(pools.number)
@@ -216,7 +217,7 @@ def test_words_that_were_stopped_at_once_go_on_with_their_models_own_least_score
     assert panel.words.search.least is None
     automatic.go_on(run.number)
     finished(loaded, wait)
-    assert (len(find.kept), find.least) == (6, 0.6)
+    assert (len(find.kept), find.leasts.shown) == (6, 0.6)
     assert automatic.runs.items[-1].least == 0.6
 
 
@@ -226,7 +227,7 @@ def test_a_least_score_that_is_chosen_before_the_search_is_that_of_the_words(loa
     assert panel.least_text.text() == "–", "the model has not told its own"
     panel.least.setValue(80)
     assert panel.words.search.least == 0.8
-    assert loaded.find.least_of(EXAMPLES) == 0.5, "that of other searches"
+    assert loaded.find.leasts.of(EXAMPLES) == 0.5, "that of other searches"
     panel.what.setCurrentIndex(panel.what.findData(EVERYTHING))
     assert panel.least.value() == 50
     panel.what.setCurrentIndex(panel.what.findData(WORDS))

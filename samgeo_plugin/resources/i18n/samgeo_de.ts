@@ -465,6 +465,16 @@
   </message>
   <message>
    <location filename="samgeo_plugin/engine/process.py" />
+   <source>Engine {version}</source>
+   <translation>Engine {version}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/process.py" />
+   <source>Engine {version} on {device}</source>
+   <translation>Engine {version} auf {device}</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/engine/process.py" />
    <source>The engine crashed (code {code}).</source>
    <translation>Die Engine ist abgestürzt (Code {code}).</translation>
   </message>
@@ -827,11 +837,6 @@
    <location filename="samgeo_plugin/gui/dock.py" />
    <source>Classes</source>
    <translation>Klassen</translation>
-  </message>
-  <message>
-   <location filename="samgeo_plugin/gui/dock.py" />
-   <source>Engine {version} on {device}</source>
-   <translation>Engine {version} auf {device}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/gui/dock.py" />
@@ -4119,8 +4124,8 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />
-   <source>not known yet: the engine has not run</source>
-   <translation>noch nicht bekannt: die Engine lief noch nicht</translation>
+   <source>not known yet: no model has run</source>
+   <translation>noch nicht bekannt: es hat noch kein Modell gerechnet</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/gpu.py" />

@@ -13,6 +13,7 @@ from samgeo_core.classes.classifier import Basis, ClassifierOptions
 from samgeo_core.classes.examples import NONE, Example
 from samgeo_core.classes.features.object_table import FeatureTable
 from samgeo_core.classes.features.window_features import feature_cell
+from samgeo_core.classes.objects import LEAST_SCORE
 from samgeo_core.classes.presumed import LEAST, with_presumed
 from samgeo_core.errors import Cancelled, PromptError
 from samgeo_core.interactive.cached_model import CachedModel
@@ -301,6 +302,44 @@ def test_the_workers_methods_tell_a_collection_and_its_classes(raster, tmp_path,
     assert folder.exists()
     ask("close", session=session)
     assert not folder.exists(), "a closed session leaves nothing behind"
+    engine.close()
+
+
+@pytest.mark.parametrize("judges", [True, False])
+def test_what_the_embedded_model_takes_for_no_object_is_of_no_class(
+    raster, tmp_path, monkeypatch, judges
+):
+    """Scores of other models say less: all of their masks are candidates."""
+    from samgeo_core.models.load import load_model
+    from samgeo_core.worker import collection_methods
+    from samgeo_core.worker.job_methods import Context
+    from samgeo_core.worker.session_methods import Engine
+
+    if not judges:
+        grid = choose_grid(HEIGHT, WIDTH, lambda size: CELL, None, None)
+        monkeypatch.setattr(
+            collection_methods, "make_candidates", lambda *_: Oracle(things(), grid)
+        )
+    context = Context(lambda: None, lambda *_, **__: None, lambda *_: None)
+    engine = Engine(load_model, EmbeddingCache(tmp_path))
+    opened = engine.methods["open"]({"rasters": [str(raster.files[0])]}, context)
+    begun = engine.methods["collect"]({"session": opened["session"]}, context)
+    asked = {"collection": begun["collection"]}
+    while not engine.methods["collect_next"](asked, context)["ready"]:
+        pass
+    collection = engine._collections._known[begun["collection"]].collection
+    for each in collection.objects:
+        each.score = LEAST_SCORE
+    nothing, little, roof, other = collection.objects[:4]
+    nothing.score, little.score = LEAST_SCORE - 0.01, np.nan
+    examples = [
+        Example(roof.polygon, "polygon", "roof", ""),
+        Example(other.polygon, "polygon", NONE, ""),
+    ]
+    found = collection.sort(examples, 0.5, ask=len(collection.objects))
+    considered = {found.objects[k] for k in found.ask}
+    assert little in considered
+    assert (nothing not in considered) is judges
     engine.close()
 
 
