@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, Union
 
+from ..classes.rules import parse_rule
 from ..earth.geometry import half_pixel, pixel_side
 from ..errors import ParameterError
 from ..job import (
@@ -130,6 +131,13 @@ def check_options(params: SegmentParameters, *, own_segmenter: bool = False) -> 
         raise ParameterError(
             f"A coverage has no outlines of the kind {params.outlines}: leave "
             f"{option('outlines')} out."
+        )
+    if params.shapes == "coverage" and any(
+        rule.square or rule.smooth > 0 for rule in map(parse_rule, params.rules)
+    ):
+        raise ParameterError(
+            f"The polygons of a coverage share their borders, and the parts square and smooth= of "
+            f"{option('rules')} move each outline by itself: leave them out."
         )
     if params.min_hole > 0 and (params.shapes == "coverage" or params.outlines == "centerlines"):
         what = "a coverage" if params.shapes == "coverage" else "centre lines"

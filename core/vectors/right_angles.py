@@ -36,9 +36,10 @@ def right_angles(
 
     Of each part: sides of the simplified ring are turned into the building's main direction or
     across it, unless they deviate by more than ``slanted``; neighbours of the same direction become
-    one side, and consecutive sides are intersected. The main direction is that in which sides
-    modulo 90 degrees add up to most of the length (their mean on the circle of four times the
-    angle, with the sides of the polygon weighted by length).
+    one side, and consecutive sides are intersected. A courtyard that right angles do not suit stays
+    as it is. The main direction is that in which sides modulo 90 degrees add up to most of the
+    length (their mean on the circle of four times the angle, with the sides of the polygon weighted
+    by length).
 
     Args:
         geometry: Polygon or MultiPolygon in a metric CRS or in square pixels.
@@ -97,11 +98,15 @@ def _regular_polygon(polygon: Geometry, tolerance: float, slanted: float) -> Geo
     for ring in (simple.exterior, *simple.interiors):
         upright = _ring(ring)[:-1] @ turn  # the main direction along x
         squared = _square_ring(upright, tolerance, np.radians(slanted))
-        if squared is None:
-            if not rings:
-                return None
-            continue  # a hole that collapses was noise
-        rings.append(squared @ turn.T)
+        if squared is not None:
+            rings.append(squared @ turn.T)
+        elif not rings:
+            return None
+        else:
+            # A round courtyard, say, stays as it was; a hole without a core was noise.
+            spot = shapely.point_on_surface(shapely.buffer(shapely.Polygon(ring), -tolerance))
+            whole = (own for own in polygon.interiors if shapely.Polygon(own).contains(spot))
+            rings += map(_ring, whole)
     shape = shapely.Polygon(rings[0], rings[1:])
     if not shape.is_valid:
         parts = polygon_parts(valid(shape))

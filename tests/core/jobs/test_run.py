@@ -591,6 +591,13 @@ def test_holes_cannot_be_filled_where_there_are_none(raster, tmp_path, kind):
         pipeline.run(job(raster, tmp_path / "a.gpkg", min_hole=3.0, **kind))
 
 
+@pytest.mark.parametrize("rule", ["square", "building: smooth=2, min-area=10"])
+def test_rules_that_move_shared_borders_do_not_go_with_a_coverage(raster, tmp_path, rule):
+    with pytest.raises(ParameterError, match="share their borders"):
+        pipeline.run(job(raster, tmp_path / "a.gpkg", shapes="coverage", rules=[rule]))
+    assert not list(tmp_path.glob("a.gpkg*"))
+
+
 def test_right_angles_are_right_on_the_ground_in_degrees_too(tmp_path):
     path = write_raster(
         tmp_path / "degrees.tif",

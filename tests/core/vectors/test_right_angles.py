@@ -76,6 +76,29 @@ def test_an_oblique_wall_of_a_right_angled_building_stays_oblique():
     assert iou(right_angles(roughened(cut, 0.3), 1.5), cut) > 0.97
 
 
+@pytest.mark.parametrize(
+    "courtyard",
+    [
+        shapely.Point(30, 25).buffer(12),
+        shapely.Polygon([(20, 12), (42, 16), (28, 36)]),
+        shapely.Polygon([(30, 13), (42, 25), (30, 37), (18, 25)]),
+    ],
+    ids=["round", "triangular", "diamond"],
+)
+def test_a_courtyard_without_right_angles_is_not_filled(courtyard):
+    building = shapely.box(0, 0, 60, 50).difference(courtyard)
+    result = right_angles(roughened(building, 0.3), 1.5)
+    assert len(result.interiors) == 1
+    assert iou(shapely.Polygon(result.interiors[0]), courtyard) > 0.9
+    assert len(result.exterior.coords) == 5
+
+
+def test_a_hole_that_is_noise_is_filled():
+    speck = shapely.Point(30, 25).buffer(1.4)
+    result = right_angles(shapely.box(0, 0, 60, 50).difference(speck), 1.5)
+    assert len(result.interiors) == 0
+
+
 def test_each_part_of_a_multipolygon_is_judged_alone():
     two = shapely.MultiPolygon([roughened(L_SHAPE, 0.5), shapely.Point(100, 0).buffer(15)])
     result = right_angles(two, 1.5)
