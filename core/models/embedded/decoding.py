@@ -154,9 +154,10 @@ def decode_rows(
     first = 1 if asked.multimask else 0
     if min_score is None:
         # Somebody takes the first; of a search's masks each is looked at by itself.
-        mine = scores[:, first:]
         ranked = scores.clone()
-        ranked[:, first:] = by_worth(mine, expected_iou(mine, coarse.masks[:, first:]))
+        ranked[:, first:] = by_worth(
+            scores[:, first:], expected_iou(scores[:, first:], coarse.masks[:, first:])
+        )
         scores = torch.where(alone[:, None], ranked, scores)
     if asked.multimask:
         which = torch.arange(1, CANDIDATES + 1, device=scores.device)
