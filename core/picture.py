@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import shapely
 
 from .earth.geometry import mean_side
 from .errors import ParameterError
 from .in_memory import ArrayRaster, raster_paths
+from .layers.reader import LayerLike, frame_as_file
 from .raster.raster import RasterOptions, open_raster
 from .sources.vector_input.opening import open_vector
+from .sources.vector_input.reading import as_text
 from .types import PixelBox
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ MOST_PIXELS = 2000
 
 def show(
     raster: str | Path | DatasetReader | ArrayRaster | Sequence[str | Path | DatasetReader],
-    polygons: gpd.GeoDataFrame | gpd.GeoSeries | str | Path,
+    polygons: LayerLike,
     *,
     column: str | None = None,
     ax: Axes | None = None,
@@ -38,8 +42,10 @@ def show(
 
     Args:
         raster: Anything that :func:`samgeo_core.segment` takes.
-        polygons: What ``segment`` returned, or the path of a layer.
-        column: Attribute that colours the polygons; None draws outlines in one colour.
+        polygons: What ``segment`` returned, or another GeoDataFrame or GeoSeries, or the path of a
+            layer. Lines are drawn as they are.
+        column: Attribute that colours the polygons; None draws outlines in one colour. An index
+            with a name is an attribute, too.
         ax: Axes to draw on; None makes a figure.
         **style: Passed to ``GeoDataFrame.plot``.
 
@@ -47,7 +53,8 @@ def show(
         The axes, in the raster's CRS (pixels where it has none).
 
     Raises:
-        ParameterError: matplotlib is not installed, or the polygons have no such attribute.
+        ParameterError: matplotlib is not installed, or the polygons have no geometries or no such
+            attribute.
         RasterError: The raster cannot be read.
     """
     try:
@@ -56,18 +63,7 @@ def show(
         raise ParameterError(
             "A picture needs matplotlib: pip install 'samgeo-seamless[show]'."
         ) from error
-    if isinstance(polygons, gpd.GeoSeries):
-        polygons = gpd.GeoDataFrame(geometry=polygons)
-    layer = (
-        polygons
-        if isinstance(polygons, gpd.GeoDataFrame)
-        else open_vector(polygons, parameter=None).read()
-    )
-    if column is not None and column not in layer.columns:
-        raise ParameterError(
-            f"The polygons have no attribute {column!r} to colour them: they have "
-            f"{', '.join(map(str, layer.columns))}."
-        )
+    layer, column = _drawn(polygons, column)
     with (
         tempfile.TemporaryDirectory(prefix="samgeo-") as folder,
         open_raster(paths := raster_paths(raster, Path(folder))) as opened,
@@ -96,7 +92,42 @@ def show(
     ax.set_aspect("equal")
     if len(layer):
         if column is None:
-            layer.boundary.plot(ax=ax, **{"color": "#ffd400", "linewidth": 1.0, **style})
+            _outlines(layer).plot(ax=ax, **{"color": "#ffd400", "linewidth": 1.0, **style})
         else:
             layer.plot(ax=ax, column=column, **{"alpha": 0.5, "legend": True, **style})
     return ax
+
+
+def _drawn(polygons: LayerLike, column: str | None) -> tuple[gpd.GeoDataFrame, str | None]:
+    """What is drawn, with values that matplotlib has colours for, and the column of these.
+
+    Raises:
+        ParameterError: It has no geometries, or no such column.
+    """
+    if isinstance(polygons, gpd.GeoSeries):
+        polygons = gpd.GeoDataFrame(geometry=polygons)
+    if isinstance(polygons, gpd.GeoDataFrame):
+        layer = frame_as_file(polygons, "The GeoDataFrame of polygons")
+    else:
+        layer = open_vector(polygons, parameter=None).read()
+    if column is None:
+        return layer, None
+    column = column if isinstance(column, str) else as_text(column)  # as frame_as_file names it
+    known = [name for name in layer.columns if name != layer.geometry.name]
+    if column not in known:
+        raise ParameterError(
+            f"The polygons have no attribute {column!r} to colour them: they have "
+            f"{', '.join(known) or 'none'}."
+        )
+    values = layer[column]
+    if pd.api.types.is_datetime64_any_dtype(values) or isinstance(values.dtype, pd.ArrowDtype):
+        layer[column] = [as_text(value) or None for value in values]  # dates
+    return layer, column
+
+
+def _outlines(layer: gpd.GeoDataFrame) -> gpd.GeoSeries:
+    """Borders of polygons; the boundary of a line would be its ends."""
+    shapes = np.asarray(layer.geometry.array, dtype=object)
+    flat = shapely.get_dimensions(shapes) == 2
+    shapes[flat] = shapely.boundary(shapes[flat])
+    return gpd.GeoSeries(shapes, crs=layer.crs)

@@ -12,6 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import PromptError
+from ..job import option
 from ..notes import warn
 from ..types import BoolArray
 from .examples import Example
@@ -58,6 +59,7 @@ def assign(
     seen: BoolArray | None = None,
     searched: Any | None = None,
     places: Places | None = None,
+    lower: str | None = None,
 ) -> Marked:
     """Find the object of each example.
 
@@ -74,6 +76,8 @@ def assign(
             None where all may be marked.
         searched: Polygon in working pixels in which objects were looked for; None for everywhere.
         places: Says where examples lie, for messages; None leaves it out.
+        lower: Parameter of the job a lower value of which may find more objects, for messages; None
+            where there is none.
 
     Raises:
         PromptError: No example lies on an object, one object is marked as two classes, or all
@@ -101,7 +105,7 @@ def assign(
     found = {example.class_name for meant_by in marks.values() for example in meant_by}
     _check_seen(examples, found, unseen)
     _check_one_class_each(marks.values(), places)
-    _check_found(examples, found, len(beside), outside)
+    _check_found(examples, found, len(beside), outside, lower)
     rows = sorted(marks)
     names = [marks[row][0].class_name for row in rows]
     lost = len(beside) + outside + len(unseen)
@@ -177,26 +181,31 @@ def _check_one_class_each(marks: Iterable[Sequence[Example]], places: Places | N
         )
 
 
-def _check_found(examples: Sequence[Example], found: set[str], lost: int, outside: int) -> None:
+def _check_found(
+    examples: Sequence[Example], found: set[str], lost: int, outside: int, lower: str | None
+) -> None:
+    ways_out = "mark objects of the layer, or draw polygons."
+    if lower is not None:
+        ways_out = f"lower {option(lower)}, mark other objects, or draw polygons."
     searched = "outside the area that is searched"
     where = f" ({_lie(outside, len(examples), searched)})" if outside else ""
     if not found:
         raise PromptError(
-            f"None of the {len(examples)} examples lies on an object{where}: mark objects of the "
-            "layer, or draw polygons."
+            f"None of the {len(examples)} examples lies on an object{where}: {ways_out}"
         )
     asked = {example.class_name for example in examples}
     missing = sorted(asked - found)
     if len(asked) > 1 and len(asked) - len(missing) < 2:
         raise PromptError(
             f"No example of {' or of '.join(repr(name or 'none of these') for name in missing)} "
-            f"lies on an object{where}: mark objects of the layer, or draw polygons."
+            f"lies on an object{where}: {ways_out}"
         )
     if outside:
         warn(_left_out(outside, len(examples), searched))
     if lost:
+        draw = "Draw" if lower is None else f"Lower {option(lower)}, or draw"
         warn(
-            f"{_left_out(lost, len(examples), 'on no object')} Draw polygons to teach what the "
+            f"{_left_out(lost, len(examples), 'on no object')} {draw} polygons to teach what the "
             "model did not find."
         )
 

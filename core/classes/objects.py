@@ -120,10 +120,13 @@ class ObjectClasses:
         examples: Sequence[Example],
         searched: Any | None = None,
         places: Places | None = None,
+        lower: str | None = None,
     ) -> Marked:
         """The objects that examples mean; see :func:`~.assign.assign`."""
         layer = self.layer
-        return assign(examples, layer.polygons, layer.score, layer.table.seen, searched, places)
+        return assign(
+            examples, layer.polygons, layer.score, layer.table.seen, searched, places, lower
+        )
 
     def considered(self, marked: BoolArray) -> BoolArray:
         """(n,) bool: objects that may be of a class.

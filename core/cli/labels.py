@@ -11,6 +11,7 @@ import click
 from ..job import ExportLabelsParameters, ImportLabelsParameters
 from .console import Console, reporting
 from .options import options_of, parsed
+from .values import counted
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
@@ -41,8 +42,10 @@ def export_labels(
             console.give_json(asdict(done))
         else:
             for split, number in done.chips.items():
-                console.say(f"{split}: {number} chips, {done.objects.get(split, 0)} objects")
-            console.say(f"{len(done.classes)} classes ({', '.join(done.classes)}): {done.folder}")
+                objects = counted(done.objects.get(split, 0), "object")
+                console.say(f"{split}: {counted(number, 'chip')}, {objects}")
+            classes = counted(len(done.classes), "class")
+            console.say(f"{classes} ({', '.join(done.classes)}): {done.folder}")
 
 
 @click.command("import-labels")
@@ -66,6 +69,6 @@ def import_labels(source: str, output: str, as_json: bool, **options: Any) -> No
             console.give_json(asdict(done))
         else:
             console.say(
-                f"{done.objects} objects of {len(done.classes)} classes from {done.images} images: "
-                f"{done.output}"
+                f"{counted(done.objects, 'object')} of {counted(len(done.classes), 'class')} from "
+                f"{counted(done.images, 'image')}: {done.output}"
             )

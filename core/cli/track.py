@@ -10,6 +10,7 @@ import click
 from ..job import Progress, TrackParameters
 from .console import Console, reporting
 from .options import options_of, parsed
+from .values import counted
 
 
 @click.command()
@@ -50,12 +51,12 @@ def track(
                 **vars(params),
                 progress=lambda done, total: show(Progress(None, "dates", done, total)),
             )
-        dates = len(found.areas.columns)
+        objects = counted(len(found.areas), "object")
+        dates = counted(len(found.areas.columns), "date")
         if as_json:
             console.give_json(found.to_json())
         else:
             console.say(
-                f"{len(found.areas)} objects at {dates} dates: {found.count('present')} times "
-                f"present, {found.count('gone')} gone, {found.count('hidden')} hidden: "
-                f"{found.output}"
+                f"{objects} at {dates}: {counted(found.count('present'), 'time')} present, "
+                f"{found.count('gone')} gone, {found.count('hidden')} hidden: {found.output}"
             )

@@ -10,8 +10,9 @@ from ..errors import ParameterError
 
 
 def counted(number: int, what: str) -> str:
-    """A number with its noun: 1 polygon, 2 polygons."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+    """A number with its noun: 1 polygon, 2 polygons; 1 class, 2 classes."""
+    many = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{number:,} {what if number == 1 else many}"
 
 
 def numbers(text: str | None, kind: type, name: str, length: int | None = None) -> list[Any] | None:

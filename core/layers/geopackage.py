@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 from ..errors import OutputError
 from ..job import option
+from ..sources.vector_input.opening import roll_back
 
 BUSY_SECONDS = 15.0
 """How long a commit waits for other programs."""
@@ -48,6 +49,8 @@ def connection(path: Path, *, write: bool, timeout: float) -> Iterator[sqlite3.C
         OutputError: It is in use, is no GeoPackage, or cannot be opened.
     """
     text = path.resolve().as_posix()
+    if not write:
+        roll_back(path)  # opened for writing, SQLite does it by itself
     mode = "rw" if write else "ro"
     address = f"file://{'' if text.startswith('/') else '/'}{quote(text)}?mode={mode}"
     try:

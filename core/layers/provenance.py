@@ -47,6 +47,7 @@ from ..job import (
 )
 from ..models.catalogue import EMBEDDED
 from ..sources.names import short_name
+from ..sources.vector_input.opening import roll_back
 from ..sources.vector_input.paths import for_pyogrio, parts_of
 from .formats import PROVENANCE, files_of, format_of
 from .shapefile import provenance_in_sidecar, sidecar
@@ -230,6 +231,7 @@ def read_provenance(path: str | Path, layer: str | None = None) -> dict[str, Any
         elif suffix == ".shp":
             text = provenance_in_sidecar(sidecar(path))
         else:
+            roll_back(path)
             name = for_pyogrio(path)
             known = [str(row[0]) for row in pyogrio.list_layers(name)]
             if not form.many_layers or layer is None:

@@ -79,9 +79,9 @@ class AreaOfInterest:
             )
             a0, b0, a1, b1 = _transformed(frame, raster.transform).bounds
             raise MissesRaster(
-                f"{what} (x {x0:.6g} to {x1:.6g}, y {y0:.6g} to {y1:.6g} in the raster's "
-                f"coordinate system) misses the raster {raster.name} (x {a0:.6g} to {a1:.6g}, "
-                f"y {b0:.6g} to {b1:.6g}): check its coordinates and coordinate system."
+                f"{what} (x {x0:.10g} to {x1:.10g}, y {y0:.10g} to {y1:.10g} in the raster's "
+                f"coordinate system) misses the raster {raster.name} (x {a0:.10g} to {a1:.10g}, "
+                f"y {b0:.10g} to {b1:.10g}): check its coordinates and coordinate system."
             )
 
     @classmethod
@@ -228,7 +228,7 @@ def _to_raster(polygons: list[Any], crs: CRS | None, raster: _Placed) -> Any:
     if found.is_empty or found.area == 0:
         x0, y0, x1, y1 = merged.bounds
         raise MissesRaster(
-            f"The area of interest (x {x0:.6g} to {x1:.6g}, y {y0:.6g} to {y1:.6g} in "
+            f"The area of interest (x {x0:.10g} to {x1:.10g}, y {y0:.10g} to {y1:.10g} in "
             f"{crs.name if crs else 'no CRS'}) misses the raster {raster.name}: check its "
             "coordinates and coordinate system."
         )

@@ -142,12 +142,25 @@ def _check_closed(path: str) -> None:
 
     SQLite's log lies beside it then, as where a layer in QGIS was edited and the edits were undone,
     and stays where the file is deleted: it would be played into the new file, which nothing could
-    open any more.
+    open any more. A log that nobody uses, as a full drive or a crash leaves it, SQLite itself plays
+    into its file and removes.
 
     Raises:
-        QgsProcessingException: One does.
+        QgsProcessingException: One does, or may.
     """
-    if os.path.exists(f"{path}-wal"):
+    log = f"{path}-wal"
+    if not os.path.exists(log):
+        return
+    if not os.path.exists(path) or not os.path.getsize(path):
+        raise QgsProcessingException(
+            tr(
+                "{file} cannot be written: {file}-wal is left of a GeoPackage of that name that "
+                "is gone. If QGIS or another program still has that one open, close it there; "
+                "else delete {file}-wal, or choose another file."
+            ).format(file=path)
+        )
+    _play_log(path)
+    if os.path.exists(log):
         raise QgsProcessingException(
             tr(
                 "{file} cannot be written: {file}-wal beside it says that QGIS or another program "
@@ -155,6 +168,20 @@ def _check_closed(path: str) -> None:
                 "another file."
             ).format(file=path)
         )
+
+
+def _play_log(path: str) -> None:
+    """Let SQLite play a GeoPackage's log into it and remove it, which it does for its last user.
+
+    By GDAL, which has QGIS's own SQLite: another one in this process would not see that QGIS has
+    the file open, and would end its locks.
+    """
+    gdal.PushErrorHandler("CPLQuietErrorHandler")
+    try:
+        with suppress(RuntimeError):  # it cannot be opened
+            gdal.OpenEx(path, gdal.OF_VECTOR | gdal.OF_UPDATE)  # closed at once
+    finally:
+        gdal.PopErrorHandler()
 
 
 def into_sink(given: Given, finished: Finished) -> str:

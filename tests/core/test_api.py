@@ -332,8 +332,39 @@ def test_errors_in_python_name_the_keyword(path):
 
 def test_a_picture_by_an_attribute_that_is_not_there_is_one_sentence(path):
     polygons = gpd.GeoDataFrame({"kind": ["a"]}, geometry=[shapely.box(0, 0, 1, 1)])
-    with pytest.raises(ParameterError, match=r"no attribute 'nix' .*: they have kind, geometry"):
+    with pytest.raises(ParameterError, match=r"no attribute 'nix' .*: they have kind\."):
         samgeo_core.show(path, polygons, column="nix")
+    with pytest.raises(ParameterError, match="no attribute 'geometry'"):
+        samgeo_core.show(path, polygons, column="geometry")
+    with pytest.raises(ParameterError, match="of polygons has no geometries: set_geometry first"):
+        samgeo_core.show(path, gpd.GeoDataFrame({"kind": ["a"]}))
+
+
+@pytest.mark.parametrize("column", ["2010", 2010, "nr", "day"])
+def test_a_picture_has_the_attributes_that_a_file_of_the_polygons_has(path, tmp_path, column):
+    with rasterio.open(path) as file:
+        x, y, crs = file.bounds.left, file.bounds.bottom, file.crs
+    index = pd.Index([7, 8], name="nr")
+    frame = gpd.GeoDataFrame(
+        {2010: [1, 2], "day": pd.to_datetime(["2020-01-01", "2021-01-01"])},
+        geometry=[shapely.box(x + i, y, x + i + 1, y + 1) for i in (0, 2)], crs=crs,
+    ).set_index(index)  # fmt: skip
+    frame.rename(columns=str).to_file(tmp_path / "polygons.gpkg", index=True)
+    for polygons in (frame, tmp_path / "polygons.gpkg"):
+        axes = samgeo_core.show(path, polygons, column=column)
+        assert sum(len(drawn.get_paths()) for drawn in axes.collections) == 2
+        matplotlib.pyplot.close(axes.figure)
+    assert list(frame.columns) == [2010, "day", "geometry"]
+
+
+def test_a_picture_shows_lines_whole(path):
+    with rasterio.open(path) as file:
+        line = shapely.LineString([file.bounds[:2], file.bounds[2:], file.bounds[:2]])
+        roads = gpd.GeoSeries([line, None], crs=file.crs)
+    axes = samgeo_core.show(path, roads)
+    (drawn,) = axes.collections
+    assert [len(one.vertices) for one in drawn.get_paths()] == [3]
+    matplotlib.pyplot.close(axes.figure)
 
 
 def test_a_stac_item_goes_with_an_output(path):

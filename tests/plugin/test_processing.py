@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -851,9 +852,52 @@ def test_a_geopackage_that_is_open_is_not_replaced(
     run("segmentraster", {"INPUT": town, "OUTPUT": table})  # beside what is open
     os.remove(target)  # the log stays, and would be played into the new file
     for sink in (target, table):
-        with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
+        with pytest.raises(Refused, match=r"objects\.gpkg-wal is left of .* that is gone"):
             run("segmentraster", {"INPUT": town, "OUTPUT": sink})
     kept.clear()  # QGIS keeps a refusal's frames until after its end
+
+
+_LEAVES_A_LOG = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode = wal")
+db.execute("CREATE TABLE notes AS SELECT 'of the user' AS note")
+print(flush=True)
+sys.stdin.read() and os._exit(1)
+"""
+
+
+@pytest.mark.parametrize("sink", ["file", "table"])
+def test_a_log_that_nobody_uses_any_more_is_played_into_its_geopackage(
+    provider, engine, town, tmp_path, monkeypatch, sink
+):
+    target = tmp_path / "objects.gpkg"
+    run("segmentraster", {"INPUT": town, "OUTPUT": str(target)})
+    table = f"ogr:dbname='{target}' table=\"roofs\" (geom)"
+    wanted = {"INPUT": town, "OUTPUT": table if sink == "table" else str(target)}
+    command = [sys.executable, "-c", _LEAVES_A_LOG, str(target)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        if sink == "file":
+            with pytest.raises(Refused, match=r"objects\.gpkg-wal beside it says"):
+                run("segmentraster", wanted)
+        other.kill()
+    assert (tmp_path / "objects.gpkg-wal").stat().st_size > 0
+    played = []
+    real = sinks.check_sink
+
+    def look(given):
+        real(given)
+        with contextlib.closing(sqlite3.connect(target)) as db:
+            played.append(db.execute("SELECT note FROM notes").fetchall())
+
+    monkeypatch.setattr(base, "check_sink", look)  # before the work
+    results, context, _ = run("segmentraster", wanted)
+    assert played == [[("of the user",)]]
+    assert layer_of(results, context).featureCount() == 3
+    if sink == "table":
+        with contextlib.closing(sqlite3.connect(target)) as db:
+            assert db.execute("SELECT note FROM notes").fetchall() == [("of the user",)]
 
 
 @pytest.mark.parametrize("sink", ["file", "table"])

@@ -69,6 +69,7 @@ def classify_layer(
     area: AreaOfInterest | None = None,
     judged: bool = False,
     least_score: float = 0.0,
+    lower: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> JobResult:
@@ -81,6 +82,7 @@ def classify_layer(
         area: Where the layer's objects were looked for; None for the whole raster.
         judged: The scores are the embedded model's second estimates.
         least_score: Score below which an object is of no class, unless an example means it.
+        lower: Parameter a lower value of which may give the layer more objects, for messages.
         progress: Called with each step.
         cancelled: Asked between and within tiles; True stops the job with ``Cancelled``.
 
@@ -138,7 +140,9 @@ def classify_layer(
                         raster, placed, examples, source, folder, executor, report, model, judged,
                         least_score,
                     )  # fmt: skip
-                classed = _classes(params, objects, examples, saved, raster, model, store, area)
+                classed = _classes(
+                    params, objects, examples, saved, raster, model, store, area, lower
+                )
                 frame = with_drawn(placed.frame, objects, raster, model)
                 frame = classed_frame(frame, classed, all_of_them=params.keep == "all")
                 if not len(frame):
@@ -172,13 +176,14 @@ def _classes(
     model: PromptableModel,
     store: JobStore,
     area: AreaOfInterest | None,
+    lower: str | None,
 ) -> ClassedObjects:
     """Classes from the saved classifier, or from one trained here and saved where that is asked."""
     asked = ObjectClasses(objects)
     marked = None
     if saved is None:
         places = partial(_places, raster=raster, of="The marks")
-        marked = asked.mark(examples, None if area is None else area.pixels, places)
+        marked = asked.mark(examples, None if area is None else area.pixels, places, lower)
         if marked.beside:
             warn(_places(marked.beside, raster, "Examples on no object"))
         _say_no_counterexample(marked)

@@ -194,6 +194,7 @@ class _Steps:
         )
         finds_concepts = bool(params.words) or params.exemplars is not None
         judged = False
+        lower = "min_score" if segmenter is None and params.min_score != 0 else None
         if segmenter is None and classes and not finds_concepts:
             candidates = replace(plain, scale=self.model.scale)
             segmenter = partial(make_candidates, candidates, self.model.make)
@@ -220,6 +221,7 @@ class _Steps:
                 area=area,
                 judged=judged,
                 least_score=LEAST_SCORE if judged and params.min_score is None else 0.0,
+                lower=lower,
                 **self.report.given,
             )
             if save is not None:

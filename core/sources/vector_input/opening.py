@@ -9,8 +9,10 @@ several layers could be meant, that is said.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,7 @@ def open_vector(
     if not there:
         raise ParameterError(f"{given} cannot be read: there is no such file; check the path.")
     check_offline(path)
+    roll_back(path)
     path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
     if path.lower().endswith(PARQUET):
@@ -85,6 +88,18 @@ def open_vector(
             },
         )
     return _described(opened)
+
+
+def roll_back(path: str | Path) -> None:
+    """Let SQLite undo in a GeoPackage what another program had begun and never ended.
+
+    A full drive or a crash leaves the journal ``-journal`` beside the file, which can be opened
+    only for writing then: GDAL, which reads, refuses it. While the other program still works, or
+    where nothing can be written, the file stays as it is.
+    """
+    if Path(f"{path}-journal").is_file() and Path(path).is_file():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as db:
+            db.execute("SELECT 1 FROM sqlite_master").fetchone()
 
 
 def _chosen(opened: VectorInput, layers: Mapping[str, Any], parameter: str | None) -> str | None:

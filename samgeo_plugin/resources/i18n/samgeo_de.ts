@@ -3691,6 +3691,11 @@ Mehrere Raster (unter „Erweitert“) sind ein Mosaik, oder sie werden einzeln 
   </message>
   <message>
    <location filename="samgeo_plugin/processing/sinks.py" />
+   <source>{file} cannot be written: {file}-wal is left of a GeoPackage of that name that is gone. If QGIS or another program still has that one open, close it there; else delete {file}-wal, or choose another file.</source>
+   <translation>{file} lässt sich nicht schreiben: {file}-wal ist von einem GeoPackage dieses Namens übrig, das es nicht mehr gibt. Wenn QGIS oder ein anderes Programm dieses noch geöffnet hat, schließen Sie es dort; sonst löschen Sie {file}-wal oder wählen Sie eine andere Datei.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/processing/sinks.py" />
    <source>{file} did not take all features</source>
    <translation>{file} hat nicht alle Objekte aufgenommen</translation>
   </message>

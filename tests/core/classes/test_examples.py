@@ -178,6 +178,14 @@ def test_contradictions_and_examples_on_nothing_are_said():
     assert (found.lost, found.beside) == (1, (far,))
 
 
+def test_where_a_lower_score_may_find_more_objects_that_is_said():
+    far, near = example(shapely.Point(50, 80), "point"), example(shapely.Point(30, 30), "point")
+    with pytest.raises(PromptError, match=r"an object: lower min_score, mark other objects, or"):
+        assign([far], OBJECTS, SCORE, lower="min_score")
+    with pytest.warns(SamGeoWarning, match=r"left out\. Lower .*min_score.*, or draw polygons"):
+        assign([far, near], OBJECTS, SCORE, lower="min_score")
+
+
 def test_examples_outside_the_area_that_is_searched_are_said_to_be_there():
     searched = shapely.box(0, 0, 95, 50)
     far, near = example(shapely.Point(50, 80), "point"), example(shapely.Point(30, 30), "point")

@@ -352,9 +352,11 @@ def test_where_nothing_is_written_the_limits_that_count_are_said(tmp_path):
             assert run(replace(asked, **given)).features == 0
 
 
-@pytest.mark.parametrize(("asked", "least"), [(None, LEAST_SCORE), (0.0, 0.0)])
+@pytest.mark.parametrize(
+    ("asked", "least", "lower"), [(None, LEAST_SCORE, "min_score"), (0.0, 0.0, None)]
+)
 def test_what_is_hardly_an_object_is_left_out_unless_another_score_is_asked_for(
-    monkeypatch, tmp_path, asked, least
+    monkeypatch, tmp_path, asked, least, lower
 ):
     given = {}
 
@@ -376,3 +378,4 @@ def test_what_is_hardly_an_object_is_left_out_unless_another_score_is_asked_for(
         run(params)
     assert given["judged"]
     assert given["least_score"] == least
+    assert given["lower"] == lower

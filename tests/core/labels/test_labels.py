@@ -761,6 +761,17 @@ def test_the_commands_say_what_they_did(scene, tmp_path):
     assert json.loads(said.stdout)["objects"] == len(SHAPES)
 
 
+def test_the_commands_say_one_of_a_thing_as_one(scene, tmp_path):
+    raster, one = str(Path(scene[0]) / "raster.tif"), str(tmp_path / "one.gpkg")
+    scene[1].iloc[:1].to_file(one)
+    folder, back = str(tmp_path / "out"), str(tmp_path / "back.gpkg")
+    given = ["--class-field", "kind", "--val-share", "0", "--chip-size", "2048"]
+    said = CliRunner().invoke(main, ["export-labels", raster, one, folder, *given])
+    assert "train: 1 chip, 1 object\n1 class (" in said.output
+    said = CliRunner().invoke(main, ["import-labels", folder, back])
+    assert "1 object of 1 class from 1 image: " in said.output
+
+
 def test_labels_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
     path, layer = across_the_date_line(tmp_path)
     with open_raster([path]) as raster:

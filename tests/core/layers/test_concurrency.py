@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -17,7 +18,9 @@ import shapely
 from geopandas.testing import assert_geodataframe_equal
 from samgeo_core.errors import OutputError
 from samgeo_core.layers import geopackage
+from samgeo_core.layers.provenance import SCHEMA, read_provenance
 from samgeo_core.layers.publish import Workplace, output_digest, recover
+from samgeo_core.layers.reader import read_vector
 from samgeo_core.layers.writer import LayerWriter, write_layer
 from shapely.geometry import box
 
@@ -43,9 +46,9 @@ def add(path: Path, layer: str, count: int = 20, **options: object) -> None:
         writer.write(features(count))
 
 
-def existing(folder: Path, mode: str = "DELETE", count: int = 200) -> Path:
+def existing(folder: Path, mode: str = "DELETE", count: int = 200, **options: object) -> Path:
     path = folder / "town.gpkg"
-    add(path, "base", count)
+    add(path, "base", count, **options)
     with closing(sqlite3.connect(path)) as db:
         assert db.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0] == mode.lower()
     return path
@@ -159,6 +162,27 @@ def test_a_spilled_transaction_of_an_editor_never_meets_the_new_layer(
         other.kill()
     add(path, "new")  # what the editor did not commit is rolled back first
     assert state(path) == ("ok", ["base", "new"], 200, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_layer_whose_editor_was_killed_is_read_as_it_was_before(
+    tmp_path: Path, mode: str
+) -> None:
+    told = {"schema": SCHEMA}
+    path = existing(tmp_path, mode, provenance=json.dumps(told))
+    command = [sys.executable, "-c", SPILLS, str(path)]
+    before = geopackage.layer_digest(path, "base")
+    for look in (
+        lambda: geopackage.layer_digest(path, "base") == before,
+        lambda: set(read_vector(path).texts("label")) == {"Häuser"},
+        lambda: read_provenance(path) == told,
+    ):
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            other.stdout.readline()
+            other.kill()
+        assert look()
+    assert state(path) == ("ok", ["base"], 200, 0)
 
 
 @pytest.mark.parametrize("suffix", ["-journal", "-wal"])

@@ -184,6 +184,16 @@ def test_an_area_that_misses_the_raster_is_refused_with_both_places(raster: Rast
         AreaOfInterest.from_extent(GroundBox(10, 50, 11, 51), "EPSG:4326", raster)
 
 
+def test_places_are_said_with_the_digits_that_tell_them_apart(make_raster: Make) -> None:
+    transform = Affine(0.5, 0, 351_325, 0, -0.5, 3_057_370)
+    path = make_raster(np.ones((200, 300), np.uint8), transform=transform, crs="EPSG:32645")
+    says = r"y 3057400 to 3057450\.5 .*misses.* \(x 351325 to 351475, y 3057270 to 3057370\)"
+    with open_raster(path) as raster, pytest.raises(ParameterError, match=says):
+        AreaOfInterest.from_extent(
+            GroundBox(351_325, 3_057_400, 351_475, 3_057_450.5), None, raster
+        )
+
+
 @pytest.mark.parametrize(
     ("extent", "crs", "reason"),
     [
