@@ -36,7 +36,7 @@ from ..notes import silenced
 from ..sources.vector_input.paths import as_is, for_pyogrio
 from ..types import GEOMETRY
 from .formats import PROVENANCE, Format, files_of
-from .shapefile import for_shapefile, say_cut, short_names, sidecar, write_sidecar
+from .shapefile import for_shapefile, say_cut, say_unfit, short_names, sidecar, write_sidecar
 from .styles import Geometry, store_style
 
 BBOX = "bbox"
@@ -176,9 +176,10 @@ def _driver_options(now: datetime) -> Iterator[None]:
 def _write_gdal(form: Format, written: Written) -> None:
     schema, batches = _batches(written)
     cut: Counter[str] = Counter()
+    unfit: Counter[str] = Counter()
     if form.driver == "ESRI Shapefile":
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
-        schema, batches = for_shapefile(schema, batches, names, cut)
+        schema, batches = for_shapefile(schema, batches, names, cut, unfit)
     options = dict(form.options)
     if form.wgs84:
         options["COORDINATE_PRECISION"] = str(decimals_of_degrees(written.pixel))
@@ -214,6 +215,8 @@ def _write_gdal(form: Format, written: Written) -> None:
         write_sidecar(sidecar(written.target), written.provenance)
     if cut:
         say_cut(written.target, cut)
+    if unfit:
+        say_unfit(written.target, unfit)
 
 
 def _wkt(form: Format, crs: CRS) -> str:

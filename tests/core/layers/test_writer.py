@@ -832,6 +832,63 @@ def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
+def test_numbers_that_a_shapefile_cannot_hold_are_said(tmp_path: Path, suffix: str) -> None:
+    given = {
+        "nodata": [-3.4028234663852886e38, 1e23, 9e22, None],
+        "chance": [1.2345678e-12, 1e-300, 1e-9, 0.0],
+        "usual": [0.1, -12345678.123456789, 1 / 3, np.nan],
+    }
+    frame = gpd.GeoDataFrame(given, geometry=[box(0, 0, 1, 1)] * 4, crs="EPSG:32632")
+    path = tmp_path / f"a{suffix}"
+    with (
+        warnings.catch_warnings(record=True) as said,
+        LayerWriter(path, frame.crs, schema=[Field(name, "real") for name in given]) as writer,
+    ):
+        warnings.simplefilter("always")
+        writer.write(frame)
+    layer = read(path)
+    assert layer["usual"].tolist() == pytest.approx(given["usual"], nan_ok=True)
+    if suffix == ".gpkg":
+        assert said == []
+        assert layer["nodata"].tolist()[:3] == given["nodata"][:3]
+        return
+    (note,) = (str(one.message) for one in said)
+    assert "(2 in chance, 2 in nodata)" in note
+    assert layer["nodata"].tolist() == pytest.approx([np.nan, np.nan, 9e22, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_lists_and_objects_are_written_as_json(tmp_path: Path, suffix: str) -> None:
+    values = [
+        np.array(["a b", "ü"]),
+        np.arange(1500),
+        {"a": None, "b": [1, {"c": True}]},
+        [[1, 2], ["x"]],
+        np.array([], dtype=float),
+        None,
+        "plain",
+    ]
+    frame = features(len(values), tags=pd.Series(values, dtype=object), crs=32645)
+    path = tmp_path / f"a{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamGeoWarning)  # the long one, in a Shapefile
+        with LayerWriter(path, 32645, fields=[Field("tags", "text")]) as writer:
+            writer.write(frame)
+    if suffix == ".geojson":  # of which they are a part
+        rows = [one["properties"]["tags"] for one in json.loads(path.read_text())["features"]]
+    else:
+        texts = read(path).sort_values("id")["tags"].tolist()
+        if suffix == ".shp":
+            texts[1] = "null"
+        rows = [json.loads(text) if str(text)[0] in "[{" else text for text in texts]
+        rows[5] = None if pd.isna(rows[5]) else rows[5]
+    wanted = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
+    if suffix == ".shp":
+        wanted[1] = "null"
+    assert rows == wanted
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
 def test_texts_that_a_shapefile_cuts_are_said(tmp_path, suffix):
     frame = gpd.GeoDataFrame(
         {"kind": ["a" * 300, "ä" * 128, "ä" * 127]},
