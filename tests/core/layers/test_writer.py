@@ -806,7 +806,7 @@ def test_attributes_of_a_prompt_layer_are_carried_with_their_types(tmp_path: Pat
     layer = read(tmp_path / "a.gpkg")
     assert layer["height"][0] == 3.5
     assert bool(layer["flag"][0]) is True
-    assert layer["tags"][0] == "['a', 'b']"
+    assert layer["tags"][0] == '["a", "b"]'
     assert layer["seen"][0] == pd.Timestamp("2024-01-02"), "no zone is invented"
     assert layer["taken"][0] == pd.Timestamp("2024-01-02T01:04:05", tz="UTC")
 
