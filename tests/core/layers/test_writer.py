@@ -348,6 +348,19 @@ def test_a_crs_without_a_code_is_written(tmp_path: Path, suffix: str, crs: str) 
     assert read(tmp_path / f"a{suffix}").crs is not None
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_shift_of_the_datum_that_a_format_loses_is_said(tmp_path: Path, suffix: str) -> None:
+    crs = "+proj=utm +zone=45 +ellps=intl +towgs84=-87,-98,-121 +type=crs"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for place in (crs, 32645):
+            with LayerWriter(tmp_path / f"a{suffix}", place, overwrite=True) as writer:
+                writer.write(features(crs=place))
+    notes = [str(one.message) for one in said if "m away" in str(one.message)]
+    assert len(notes) == (suffix == ".shp")
+    assert all(re.search(r"about 1\d\d m away", note) for note in notes)
+
+
 def test_a_crs_cannot_be_made_up(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written in WGS 84"):
         LayerWriter(tmp_path / "a.geojson", "+proj=eqc +a=3396190 +b=3396190 +type=crs")
