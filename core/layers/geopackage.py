@@ -157,7 +157,7 @@ def append_layer(
         db.execute("BEGIN IMMEDIATE")
         try:
             _check_free(db, final, layer, overwrite=overwrite)
-            if _has_layers(db) and _told(db, layer) == _told(new, layer):
+            if _told_the_same(db, new, layer):
                 db.execute("ROLLBACK")  # it is there already: nothing in the file need change
                 return
             _drop_layer(db, layer)
@@ -213,9 +213,19 @@ def digest_in(db: sqlite3.Connection, layer: str) -> str | None:
     return digest.hexdigest()
 
 
-def _told(db: sqlite3.Connection, layer: str) -> tuple[str | None, list[str]]:
-    """All that a job writes of a layer: its content, and what made it."""
-    return digest_in(db, layer), [str(row["metadata"]) for row in _metadata(db, layer)]
+def _told_the_same(db: sqlite3.Connection, new: sqlite3.Connection, layer: str) -> bool:
+    """Whether two files say the same of a layer: its content, where it lies, and what made it."""
+    if not _has_layers(db):
+        return False
+    query = (
+        "SELECT s.* FROM gpkg_spatial_ref_sys s JOIN gpkg_geometry_columns USING (srs_id) "
+        "WHERE table_name = ?"
+    )
+    places = [_rows(each, query, (layer,)) for each in (db, new)]
+    if not all(places) or not _same_srs(places[1][0], places[0][0]):
+        return False
+    made = [[row["metadata"] for row in _metadata(each, layer)] for each in (db, new)]
+    return made[0] == made[1] and digest_in(db, layer) == digest_in(new, layer)
 
 
 def _metadata(db: sqlite3.Connection, layer: str) -> list[Row]:
@@ -449,10 +459,17 @@ def _same_srs(row: Row, other: Row) -> bool:
     authorities = str(row["organization"]).lower(), str(other["organization"]).lower()
     if authorities[0] != authorities[1]:
         return False
-    if authorities[0] != "none" or row["definition"] == "undefined":
-        return bool(row["organization_coordsys_id"] == other["organization_coordsys_id"])
-    names = ("definition", "definition_12_063")
-    return all(row.get(n) in (None, other.get(n, row.get(n))) for n in names)
+    same_number = bool(row["organization_coordsys_id"] == other["organization_coordsys_id"])
+    if authorities[0] != "none":
+        return same_number
+    if row["definition"] != other["definition"]:
+        return False
+    in_wkt2 = [each.get("definition_12_063") for each in (row, other)]
+    if row["definition"] != "undefined":
+        return None in in_wkt2 or in_wkt2[0] == in_wkt2[1]
+    # What WKT 1 cannot say, or what nobody has: the numbers for that are the specification's.
+    first, second = (text or "undefined" for text in in_wkt2)
+    return first == second and (first != "undefined" or same_number)
 
 
 def _with_srs(blob: bytes | None, number: int) -> bytes | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a Shapefile cannot hold: long names, times, long texts, and what made it.
+"""What a Shapefile cannot hold: long names, times, long texts, some numbers, and what made it.
 
 The last is in ``NAME.shp.xml``, where ArcGIS keeps a Shapefile's metadata: a lineage as the FGDC's
 Content Standard for Digital Geospatial Metadata (FGDC-STD-001-1998, 2.5) describes it.
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,14 +30,32 @@ MOST_NAME = 10
 MOST_TEXT = 254
 """Bytes of a text in a Shapefile's table."""
 
+DECIMALS = 15
+"""Decimals of a number in a Shapefile's table, as GDAL makes its columns: 24 characters."""
+
+_TOO_LARGE = 1e23
+"""From here on a number, with its sign, has more digits than that."""
+
+_SEEN = 1e-6
+"""Share of a number by which its rounding to decimals is said."""
+
 
 def for_shapefile(
     schema: pa.Schema,
     batches: Iterator[pa.RecordBatch],
     names: Mapping[str, str],
     cut: Counter[str],
+    unfit: Counter[str],
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Short names; times as ISO text; texts that are too long are counted by column."""
+    """Short names; times as ISO text; numbers that are too large left empty.
+
+    Args:
+        schema: Of the batches.
+        batches: Of features.
+        names: Of columns, in a Shapefile.
+        cut: Gets the number of texts that are too long, by column.
+        unfit: Gets the number of numbers that are left empty or rounded, by column.
+    """
 
     def text_for_time(kind: pa.DataType) -> pa.DataType:
         return pa.string() if pa.types.is_timestamp(kind) else kind
@@ -49,7 +68,11 @@ def for_shapefile(
                 column.cast(kind.type) if column.type != kind.type else column
                 for column, kind in zip(batch.columns, result, strict=True)
             ]
-            for kind, column in zip(result, arrays, strict=True):
+            for place, (kind, column) in enumerate(zip(result, arrays, strict=True)):
+                if pa.types.is_floating(kind.type):
+                    arrays[place], changed = _fitting(column)
+                    if changed:
+                        unfit[kind.name] += changed
                 if pa.types.is_string(kind.type):
                     long = pc.sum(pc.greater(pc.binary_length(column), MOST_TEXT)).as_py()
                     if long:
@@ -57,6 +80,27 @@ def for_shapefile(
             yield pa.RecordBatch.from_arrays(arrays, schema=result)
 
     return result, convert()
+
+
+def _fitting(column: pa.Array) -> tuple[pa.Array, int]:
+    """Numbers of which those that are too large are empty, and how many those or rounded are."""
+    values = column.to_numpy(zero_copy_only=False)
+    size = np.abs(values)
+    large = size >= _TOO_LARGE
+    rounded = (size < 1) & (np.abs(np.round(values, DECIMALS) - values) > _SEEN * size)
+    if large.any():
+        column = pc.if_else(pa.array(large), pa.scalar(None, column.type), column)
+    return column, int(large.sum() + rounded.sum())
+
+
+def say_unfit(path: Path, unfit: Mapping[str, int]) -> None:
+    """Warn of numbers that were left empty or rounded; ``unfit`` is how many by column."""
+    columns = ", ".join(f"{count} in {name}" for name, count in sorted(unfit.items()))
+    warn(
+        f"{path.name}: a Shapefile's numbers have at most 23 digits and {DECIMALS} decimals; "
+        f"larger ones are left empty, and smaller ones are rounded ({columns}). Write another "
+        "format, a .gpkg for example, to keep them."
+    )
 
 
 def say_cut(path: Path, cut: Mapping[str, int]) -> None:

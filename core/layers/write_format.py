@@ -26,17 +26,17 @@ import pyarrow.parquet as pq
 import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
-from pyproj import CRS
-from pyproj.exceptions import CRSError
+from pyproj import CRS, Geod
+from pyproj.exceptions import CRSError, ProjError
 
-from ..earth.crs import known_crs, metres_per_unit
+from ..earth.crs import known_crs, metres_per_unit, same_crs, transformer
 from ..errors import OutputError
 from ..job import option
-from ..notes import silenced
+from ..notes import silenced, warn
 from ..sources.vector_input.paths import as_is, for_pyogrio
 from ..types import GEOMETRY
 from .formats import PROVENANCE, Format, files_of
-from .shapefile import for_shapefile, say_cut, short_names, sidecar, write_sidecar
+from .shapefile import for_shapefile, say_cut, say_unfit, short_names, sidecar, write_sidecar
 from .styles import Geometry, store_style
 
 BBOX = "bbox"
@@ -51,6 +51,9 @@ passes over most groups."""
 
 METRES_PER_DEGREE = 111_320.0
 """Along the equator."""
+
+MOVED = 2.0
+"""Metres on the ground from which it is said that a format's CRS puts a layer elsewhere."""
 
 LEAST_SPACE = 1 << 20
 """Bytes free below which a file that could not be written is put down to a full disk."""
@@ -176,9 +179,10 @@ def _driver_options(now: datetime) -> Iterator[None]:
 def _write_gdal(form: Format, written: Written) -> None:
     schema, batches = _batches(written)
     cut: Counter[str] = Counter()
+    unfit: Counter[str] = Counter()
     if form.driver == "ESRI Shapefile":
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
-        schema, batches = for_shapefile(schema, batches, names, cut)
+        schema, batches = for_shapefile(schema, batches, names, cut, unfit)
     options = dict(form.options)
     if form.wgs84:
         options["COORDINATE_PRECISION"] = str(decimals_of_degrees(written.pixel))
@@ -214,6 +218,8 @@ def _write_gdal(form: Format, written: Written) -> None:
         write_sidecar(sidecar(written.target), written.provenance)
     if cut:
         say_cut(written.target, cut)
+    if unfit:
+        say_unfit(written.target, unfit)
 
 
 def _wkt(form: Format, crs: CRS) -> str:
@@ -232,7 +238,8 @@ def _wkt(form: Format, crs: CRS) -> str:
 def _check_crs(form: Format, given: CRS | None, kept: CRS | None, final: Path) -> None:
     """Refuse a layer that would be somewhere else: a format may keep another CRS than it is given.
 
-    Only units are compared: a Shapefile may well lose the shift of a datum, or a name.
+    Only units are compared: a Shapefile may well lose the shift of a datum, or a name. Where the
+    layer lies elsewhere by that, a warning says it (:func:`_say_moved`).
 
     Raises:
         OutputError: The unit is another one, or the CRS is lost.
@@ -245,6 +252,33 @@ def _check_crs(form: Format, given: CRS | None, kept: CRS | None, final: Path) -
         f"would be read as {found}. Choose another one with {option('crs')}, such as one with an "
         "EPSG code, or write another format, such as .gpkg or .parquet."
     )
+
+
+def _say_moved(form: Format, written: Written, kept: CRS | None) -> None:
+    """Warn where a layer is read elsewhere, as a Shapefile of a CRS that states its datum's shift.
+
+    One whose datum has a code is found by its name, and shifted as before.
+    """
+    if written.crs is None or kept is None or written.bounds is None:
+        return
+    if same_crs(written.crs, kept):
+        return
+    x0, y0, x1, y1 = written.bounds
+    try:
+        places = [
+            transformer(crs, CRS.from_epsg(4326)).transform((x0 + x1) / 2, (y0 + y1) / 2)
+            for crs in (written.crs, kept)
+        ]
+    except ProjError:  # a local system, or another planet
+        return
+    metres = Geod(ellps="WGS84").inv(*places[0], *places[1])[2]
+    if metres > MOVED:
+        warn(
+            f"{written.target.name}: {form.name} cannot hold all of the coordinate system "
+            f"{_with_unit(written.crs)}: programs show the layer about {metres:.0f} m away. Choose "
+            f"one with an EPSG code with {option('crs')}, or write another format, a .gpkg for "
+            "example."
+        )
 
 
 def _same_unit(one: CRS, other: CRS) -> bool:
@@ -371,6 +405,8 @@ def _verify(form: Format, written: Written, final: Path) -> None:
         layer = written.layer if form.many_layers else None
         info = pyogrio.read_info(for_pyogrio(written.target), layer=layer, force_feature_count=True)
         found = info["features"]
-        _check_crs(form, written.crs, known_crs(info["crs"]), final)
+        kept = known_crs(info["crs"])
+        _check_crs(form, written.crs, kept, final)
+        _say_moved(form, written, kept)
     if found != written.count:
         raise RuntimeError("it is incomplete; is the disk full, or the limit of 2 GB reached?")

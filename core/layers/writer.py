@@ -32,6 +32,7 @@ from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
 from ..errors import OutputError
 from ..notes import collected, warn
+from ..sources.vector_input.reading import NESTED, as_text
 from ..types import GEOMETRY
 from ..vectors.schema import FIELDS, RESERVED, Field
 from .formats import Format, files_of, format_of
@@ -451,7 +452,10 @@ def _column(values: pd.Series[Any] | None, field: Field, length: int) -> pa.Arra
         return pa.nulls(length, kind)
     if field.kind == "text":
         missing = values.isna().to_numpy()
-        texts = [None if gone else str(v) for v, gone in zip(values, missing, strict=True)]
+        texts = [
+            None if gone else as_text(value) if isinstance(value, NESTED) else str(value)
+            for value, gone in zip(values, missing, strict=True)
+        ]
         return pa.array(texts, kind)
     if field.kind in ("datetime", "local_datetime"):
         times = pd.to_datetime(values, utc=field.kind == "datetime")

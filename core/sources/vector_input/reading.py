@@ -6,6 +6,7 @@ One feature that cannot be read is left out rather than all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +39,9 @@ WITH_GAPS: Mapping[str, Any] = {
 }
 """Types of fields, as NumPy calls them, that it holds without gaps only or not at all, and the
 types of pandas that hold the same values and gaps."""
+
+NESTED = (dict, list, tuple, np.ndarray)
+"""Types of values that hold several values."""
 
 _EXACT = 2.0**53
 """From here on, floats do not hold every whole number."""
@@ -178,13 +182,23 @@ def _with_index_as_fields(frame: gpd.GeoDataFrame, schema: pa.Schema) -> gpd.Geo
 
 
 def as_text(value: Any) -> str:
-    """A field's value as text; "" where it is missing. Whole numbers have no decimals."""
+    """A field's value as text; "" where it is missing. Whole numbers have no decimals.
+
+    Lists and objects are JSON, as a GeoPackage holds them.
+    """
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return ""
     # Programs write whole numbers as floats; a class of 17 must not become "17.0".
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
+    if isinstance(value, NESTED):
+        return json.dumps(value, ensure_ascii=False, default=_plain)
     return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """A value of NumPy's as JSON knows it; of other types, their text."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
 
 
 def _sane(shape: Any) -> Any:

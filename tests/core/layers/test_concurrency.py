@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import datetime, timezone
 from pathlib import Path
 
 import geopandas as gpd
@@ -385,6 +386,35 @@ def test_coordinate_systems_of_one_number_are_told_apart(tmp_path: Path) -> None
         ).fetchone()[0]
     assert int.from_bytes(blob[4:8], "little") == number
     assert shapely.from_wkb(blob[40:]).area == 100
+
+
+def test_a_coordinate_system_that_wkt_1_cannot_hold_is_told_from_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.gpkg"
+    tilted = "+proj=ob_tran +o_proj=longlat +o_lon_p={} +o_lat_p=39.25 +lon_0=180 +ellps=WGS84"
+    wanted = {"flat": "+proj=laea +lat_0=45 +lon_0=10 +R=6370997"}
+    wanted |= {f"by{pole}": tilted.format(pole) for pole in (-162, 20)}
+    for layer, crs in wanted.items():
+        with LayerWriter(path, crs, layer_name=layer) as writer:
+            writer.write(gpd.GeoDataFrame({"id": ["x"]}, geometry=[box(0, 0, 1, 1)], crs=crs))
+    kept = {layer: str(read(path, layer=layer).crs.to_wkt()) for layer in wanted}
+    assert "Lambert Azimuthal Equal Area" in kept["flat"]
+    assert "-162" in kept["by-162"]
+    assert "-162" not in kept["by20"]
+    assert "ob_tran" in kept["by20"]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_the_same_rows_in_another_coordinate_system_replace_a_layer(
+    tmp_path: Path, count: int
+) -> None:
+    path = tmp_path / "a.gpkg"
+    moment = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    for crs in (32644, 32645):
+        with LayerWriter(path, crs, overwrite=True, modified=moment) as writer:
+            shapes = [box(350_000 + i, 3e6, 350_001 + i, 3e6 + 1) for i in range(count)]
+            names = [str(i) for i in range(count)]
+            writer.write(gpd.GeoDataFrame({"id": names}, geometry=shapes, crs=crs))
+    assert read(path, layer="a").crs.to_epsg() == 32645
 
 
 def test_a_replaced_layer_keeps_the_users_own_style_and_no_trace_of_the_old_one(

@@ -348,6 +348,19 @@ def test_a_crs_without_a_code_is_written(tmp_path: Path, suffix: str, crs: str) 
     assert read(tmp_path / f"a{suffix}").crs is not None
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_shift_of_the_datum_that_a_format_loses_is_said(tmp_path: Path, suffix: str) -> None:
+    crs = "+proj=utm +zone=45 +ellps=intl +towgs84=-87,-98,-121 +type=crs"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for place in (crs, 32645):
+            with LayerWriter(tmp_path / f"a{suffix}", place, overwrite=True) as writer:
+                writer.write(features(crs=place))
+    notes = [str(one.message) for one in said if "m away" in str(one.message)]
+    assert len(notes) == (suffix == ".shp")
+    assert all(re.search(r"about 1\d\d m away", note) for note in notes)
+
+
 def test_a_crs_cannot_be_made_up(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written in WGS 84"):
         LayerWriter(tmp_path / "a.geojson", "+proj=eqc +a=3396190 +b=3396190 +type=crs")
@@ -806,7 +819,7 @@ def test_attributes_of_a_prompt_layer_are_carried_with_their_types(tmp_path: Pat
     layer = read(tmp_path / "a.gpkg")
     assert layer["height"][0] == 3.5
     assert bool(layer["flag"][0]) is True
-    assert layer["tags"][0] == "['a', 'b']"
+    assert layer["tags"][0] == '["a", "b"]'
     assert layer["seen"][0] == pd.Timestamp("2024-01-02"), "no zone is invented"
     assert layer["taken"][0] == pd.Timestamp("2024-01-02T01:04:05", tz="UTC")
 
@@ -829,6 +842,63 @@ def test_what_a_killed_writer_left_is_deleted_and_nothing_else(tmp_path):
     file.write_bytes(b"")
     recover(tmp_path / "town.gpkg")
     assert sorted(tmp_path.iterdir()) == sorted([others, file])
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
+def test_numbers_that_a_shapefile_cannot_hold_are_said(tmp_path: Path, suffix: str) -> None:
+    given = {
+        "nodata": [-3.4028234663852886e38, 1e23, 9e22, None],
+        "chance": [1.2345678e-12, 1e-300, 1e-9, 0.0],
+        "usual": [0.1, -12345678.123456789, 1 / 3, np.nan],
+    }
+    frame = gpd.GeoDataFrame(given, geometry=[box(0, 0, 1, 1)] * 4, crs="EPSG:32632")
+    path = tmp_path / f"a{suffix}"
+    with (
+        warnings.catch_warnings(record=True) as said,
+        LayerWriter(path, frame.crs, schema=[Field(name, "real") for name in given]) as writer,
+    ):
+        warnings.simplefilter("always")
+        writer.write(frame)
+    layer = read(path)
+    assert layer["usual"].tolist() == pytest.approx(given["usual"], nan_ok=True)
+    if suffix == ".gpkg":
+        assert said == []
+        assert layer["nodata"].tolist()[:3] == given["nodata"][:3]
+        return
+    (note,) = (str(one.message) for one in said)
+    assert "(2 in chance, 2 in nodata)" in note
+    assert layer["nodata"].tolist() == pytest.approx([np.nan, np.nan, 9e22, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_lists_and_objects_are_written_as_json(tmp_path: Path, suffix: str) -> None:
+    values = [
+        np.array(["a b", "ü"]),
+        np.arange(1500),
+        {"a": None, "b": [1, {"c": True}]},
+        [[1, 2], ["x"]],
+        np.array([], dtype=float),
+        None,
+        "plain",
+    ]
+    frame = features(len(values), tags=pd.Series(values, dtype=object), crs=32645)
+    path = tmp_path / f"a{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamGeoWarning)  # the long one, in a Shapefile
+        with LayerWriter(path, 32645, fields=[Field("tags", "text")]) as writer:
+            writer.write(frame)
+    if suffix == ".geojson":  # of which they are a part
+        rows = [one["properties"]["tags"] for one in json.loads(path.read_text())["features"]]
+    else:
+        texts = read(path).sort_values("id")["tags"].tolist()
+        if suffix == ".shp":
+            texts[1] = "null"
+        rows = [json.loads(text) if str(text)[0] in "[{" else text for text in texts]
+        rows[5] = None if pd.isna(rows[5]) else rows[5]
+    wanted = [value.tolist() if isinstance(value, np.ndarray) else value for value in values]
+    if suffix == ".shp":
+        wanted[1] = "null"
+    assert rows == wanted
 
 
 @pytest.mark.parametrize("suffix", [".shp", ".gpkg"])
