@@ -120,8 +120,10 @@ def _drawn(polygons: LayerLike, column: str | None) -> tuple[gpd.GeoDataFrame, s
             f"{', '.join(known) or 'none'}."
         )
     values = layer[column]
-    if pd.api.types.is_datetime64_any_dtype(values) or isinstance(values.dtype, pd.ArrowDtype):
-        layer[column] = [as_text(value) or None for value in values]  # dates
+    numbers = pd.api.types.is_numeric_dtype(values)
+    if not numbers and not isinstance(values.dtype, pd.CategoricalDtype):
+        there = values.notna()  # of dates, say, and of lists
+        layer[column] = [as_text(v) if has else None for v, has in zip(values, there, strict=True)]
     return layer, column
 
 

@@ -444,7 +444,8 @@ def _srs_number(new: sqlite3.Connection, db: sqlite3.Connection, number: int) ->
     if number in taken:
         number = max(_FIRST_FREE_SRS - 1, *taken) + 1
     wkt2 = "definition_12_063"
-    if row.get(wkt2, "undefined") != "undefined" and wkt2 not in _columns(db, table):
+    row = {wkt2: "undefined", **row}  # GDAL's column for it may not be empty
+    if row[wkt2] != "undefined" and wkt2 not in _columns(db, table):
         # The extension for definitions in WKT 2, which few coordinate systems need.
         db.execute(f"ALTER TABLE {table} ADD COLUMN {wkt2} TEXT NOT NULL DEFAULT 'undefined'")
         extension = "SELECT * FROM gpkg_extensions WHERE extension_name LIKE 'gpkg_crs_wkt%'"

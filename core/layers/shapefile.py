@@ -87,7 +87,8 @@ def _fitting(column: pa.Array) -> tuple[pa.Array, int]:
     values = column.to_numpy(zero_copy_only=False)
     size = np.abs(values)
     large = size >= _TOO_LARGE
-    rounded = (size < 1) & (np.abs(np.round(values, DECIMALS) - values) > _SEEN * size)
+    small = np.where(size < 1, values, 0.0)
+    rounded = np.abs(np.round(small, DECIMALS) - small) > _SEEN * np.abs(small)
     if large.any():
         column = pc.if_else(pa.array(large), pa.scalar(None, column.type), column)
     return column, int(large.sum() + rounded.sum())

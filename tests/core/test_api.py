@@ -357,6 +357,24 @@ def test_a_picture_has_the_attributes_that_a_file_of_the_polygons_has(path, tmp_
     assert list(frame.columns) == [2010, "day", "geometry"]
 
 
+@pytest.mark.parametrize(
+    ("values", "shades"),
+    [
+        (pd.array([1.5, 2.5], dtype="double[pyarrow]"), True),
+        (pd.array(["", "a"], dtype="string[pyarrow]"), False),
+        (pd.Series([[1], {"a": [2]}]), False),
+        (pd.to_timedelta([1, 2], "D"), False),
+    ],
+    ids=["numbers", "texts", "lists", "times"],
+)
+def test_a_picture_has_colours_for_all_types_of_values(path, values, shades):
+    shapes = [shapely.box(i, 0, i + 1, 1) for i in (0, 2)]
+    axes = samgeo_core.show(path, gpd.GeoDataFrame({"v": values}, geometry=shapes), column="v")
+    drawn = [each.get_array() is not None for each in axes.collections]
+    assert drawn == [True] if shades else drawn == [False, False]
+    matplotlib.pyplot.close(axes.figure)
+
+
 def test_a_picture_shows_lines_whole(path):
     with rasterio.open(path) as file:
         line = shapely.LineString([file.bounds[:2], file.bounds[2:], file.bounds[:2]])

@@ -147,12 +147,17 @@ def _described(opened: VectorInput) -> VectorInput:
                 **extra,
             )
         crs = declared_crs(info["crs"])
+    kinds = dict(zip(map(str, info["fields"]), map(str, info["dtypes"]), strict=True))
+    # Versions of pyogrio that do not say these pass over lists.
+    described = zip(kinds, info.get("ogr_types", ()), info.get("ogr_subtypes", ()), strict=False)
+    lists = [name for name, *kind in described if kind == ["OFTIntegerList", "OFSTBoolean"]]
     found = replace(
         opened,
         crs=crs,
         features=int(info["features"]),
         geometry=str(info["geometry_type"] or "Unknown"),
-        kinds=dict(zip(map(str, info["fields"]), map(str, info["dtypes"]), strict=True)),
+        kinds={**kinds, **dict.fromkeys(lists, "object")},
+        lists=lists,
     )
     if "X_POSSIBLE_NAMES" not in opened.options:
         return _with_field_set_aside(found)
@@ -175,7 +180,8 @@ def _with_field_set_aside(opened: VectorInput) -> VectorInput:
         f"{GEOMETRY} holds the shapes."
     )
     kinds = {name if given == GEOMETRY else given: kind for given, kind in opened.kinds.items()}
-    return replace(opened, kinds=kinds, set_aside=name)
+    lists = [name if given == GEOMETRY else given for given in opened.lists]
+    return replace(opened, kinds=kinds, lists=lists, set_aside=name)
 
 
 def _has_degrees(names: Any) -> bool:

@@ -7,7 +7,7 @@ One feature that cannot be read is left out rather than all.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -59,6 +59,8 @@ class VectorInput:
         features: How many it has.
         geometry: Type as GDAL names it, "Unknown" for mixed ones.
         kinds: Types of its fields, as NumPy calls them.
+        lists: Those of its fields that hold lists of truth values: NumPy, which pyogrio reads into,
+            has no type for them.
         set_aside: What a field that is called as the column of geometries is called instead.
         options: For GDAL.
         folder: A copy that was made to read it; lives as long as this.
@@ -71,6 +73,7 @@ class VectorInput:
     features: int = 0
     geometry: str = "Unknown"
     kinds: Mapping[str, str] = field(default_factory=dict)
+    lists: Sequence[str] = ()
     set_aside: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     folder: Any = None
@@ -121,10 +124,17 @@ class VectorInput:
 
     def _from_gdal(self, start: int, count: int | None) -> Any:
         wanted = {"skip_features": start, "max_features": count, **self.options}
-        frame = self._read_dataframe(**wanted)
-        if self.set_aside is not None:
+        apart = {self.set_aside, *self.lists}
+        plain = [name for name in self.kinds if name not in apart] if self.lists else None
+        frame = self._read_dataframe(columns=plain, **wanted)
+        if self.set_aside is not None and self.set_aside not in self.lists:
             fields = self._read_dataframe(columns=[GEOMETRY], read_geometry=False, **wanted)
             frame[self.set_aside] = fields[GEOMETRY].array
+        if self.lists:
+            read = self._columns(self.lists, start, count)
+            for name in self.lists:
+                values = pd.Series(read[name].to_pylist(), frame.index, dtype=object)
+                frame.insert(list(self.kinds).index(name), name, values)
         return frame
 
     def _read_dataframe(self, **wanted: Any) -> Any:
@@ -149,7 +159,7 @@ class VectorInput:
             frame[name] = pd.Series(values, frame.index, dtype=kind)
         return frame
 
-    def _columns(self, names: list[str], start: int, count: int | None) -> pa.Table:
+    def _columns(self, names: Sequence[str], start: int, count: int | None) -> pa.Table:
         """Some fields without any rounding."""
         names = [GEOMETRY if name == self.set_aside else name for name in names]
         if self.path.lower().endswith(PARQUET):
@@ -192,13 +202,23 @@ def as_text(value: Any) -> str:
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     if isinstance(value, NESTED):
-        return json.dumps(value, ensure_ascii=False, default=_plain)
+        return json.dumps(_as_json(value), ensure_ascii=False)
     return str(value)
 
 
-def _plain(value: Any) -> Any:
-    """A value of NumPy's as JSON knows it; of other types, their text."""
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+def _as_json(value: Any) -> Any:
+    """A value as JSON knows it: None for what is missing or no number, texts for dates and such."""
+    if isinstance(value, dict):
+        return {str(key): _as_json(each) for key, each in value.items()}
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    if isinstance(value, NESTED):
+        return [*map(_as_json, value)]
+    if isinstance(value, (np.bool_, np.number)) and not isinstance(value, np.timedelta64):
+        value = value.item()
+    if value is None or pd.isna(value) or value in (np.inf, -np.inf):
+        return None
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def _sane(shape: Any) -> Any:

@@ -388,12 +388,15 @@ def test_coordinate_systems_of_one_number_are_told_apart(tmp_path: Path) -> None
     assert shapely.from_wkb(blob[40:]).area == 100
 
 
-def test_a_coordinate_system_that_wkt_1_cannot_hold_is_told_from_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_coordinate_system_that_wkt_1_cannot_hold_is_told_from_others(
+    tmp_path: Path, turned: bool
+) -> None:
     path = tmp_path / "a.gpkg"
     tilted = "+proj=ob_tran +o_proj=longlat +o_lon_p={} +o_lat_p=39.25 +lon_0=180 +ellps=WGS84"
     wanted = {"flat": "+proj=laea +lat_0=45 +lon_0=10 +R=6370997"}
     wanted |= {f"by{pole}": tilted.format(pole) for pole in (-162, 20)}
-    for layer, crs in wanted.items():
+    for layer, crs in reversed(wanted.items()) if turned else wanted.items():
         with LayerWriter(path, crs, layer_name=layer) as writer:
             writer.write(gpd.GeoDataFrame({"id": ["x"]}, geometry=[box(0, 0, 1, 1)], crs=crs))
     kept = {layer: str(read(path, layer=layer).crs.to_wkt()) for layer in wanted}

@@ -849,6 +849,7 @@ def test_numbers_that_a_shapefile_cannot_hold_are_said(tmp_path: Path, suffix: s
     given = {
         "nodata": [-3.4028234663852886e38, 1e23, 9e22, None],
         "chance": [1.2345678e-12, 1e-300, 1e-9, 0.0],
+        "huge": [1e300, np.inf, -np.inf, 1e22],
         "usual": [0.1, -12345678.123456789, 1 / 3, np.nan],
     }
     frame = gpd.GeoDataFrame(given, geometry=[box(0, 0, 1, 1)] * 4, crs="EPSG:32632")
@@ -866,7 +867,8 @@ def test_numbers_that_a_shapefile_cannot_hold_are_said(tmp_path: Path, suffix: s
         assert layer["nodata"].tolist()[:3] == given["nodata"][:3]
         return
     (note,) = (str(one.message) for one in said)
-    assert "(2 in chance, 2 in nodata)" in note
+    assert "(2 in chance, 3 in huge, 2 in nodata)" in note
+    assert layer["huge"].tolist() == pytest.approx([np.nan, np.nan, np.nan, 1e22], nan_ok=True)
     assert layer["nodata"].tolist() == pytest.approx([np.nan, np.nan, 9e22, np.nan], nan_ok=True)
 
 

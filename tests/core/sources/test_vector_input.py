@@ -33,7 +33,7 @@ from samgeo_core.prompts.transform import PromptTransform
 from samgeo_core.raster.areas import AreaOfInterest
 from samgeo_core.raster.raster import open_raster
 from samgeo_core.sources.vector_input.opening import open_vector
-from samgeo_core.sources.vector_input.reading import VectorInput
+from samgeo_core.sources.vector_input.reading import VectorInput, as_text
 from samgeo_core.tracking import run as tracking
 from shapely.geometry import Point, box
 
@@ -309,6 +309,36 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, suffix: str) -> None:
             opened(path).read()
     with pytest.raises(ParameterError, match="no such file"):
         opened(tmp_path / f"missing{suffix}")
+
+
+def test_lists_of_truth_values_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    values = [{"a": 1, "seen": [True, False], "geometry": [True]}, {"a": 2, "geometry": [False]}]
+    point = {"type": "Point", "coordinates": [15.0, 45.0]}
+    features = [{"type": "Feature", "properties": each, "geometry": point} for each in values]
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    with pytest.warns(SamGeoWarning, match="geometry_"):
+        found = opened(path)
+    layer = found.read()
+    assert layer["seen"].tolist() == [[True, False], None]
+    assert layer["geometry_"].tolist() == [[True], [False]]
+    assert layer["a"].tolist() == [1, 2]
+    assert found.read(1, 1)["geometry_"].tolist() == [[False]]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.array([1.5, np.nan]), "[1.5, null]"),
+        ([pd.NA, pd.NaT, np.inf, np.int64(3), np.True_], "[null, null, null, 3, true]"),
+        ({np.int64(1): {("a", "b"): "ü"}}, """{"1": {"('a', 'b')": "ü"}}"""),
+        (np.array(["2024-01-02"], "datetime64[ns]"), '["2024-01-02T00:00:00.000000000"]'),
+        (np.array(5), "5"),
+    ],
+)
+def test_lists_and_objects_are_json_that_programs_read(value: object, text: str) -> None:
+    assert as_text(value) == text
+    json.loads(text)
 
 
 def test_collections_and_gaps_come_through(tmp_path: Path) -> None:
