@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``python -m samgeo_core.training pack | train | export | confident | quality | plot``.
+"""``python -m samgeo_core.training pack | train | export | mean | confident | quality | plot``.
 
 Such weights as the shipped ones come from::
 
@@ -52,7 +52,7 @@ from .datasets.packs import (
     pack_streets,
     pack_towns,
 )
-from .export import export, with_quality_head
+from .export import export, mean_of, with_quality_head
 from .log import plot
 from .loop import TrainConfig, train
 from .quality import judged, make_examples, report, train_quality
@@ -136,6 +136,14 @@ def main() -> None:
     ship.add_argument("--levels", action="store_true", help="choose levels by size as well")
     ship.add_argument("--score-threshold", type=float, default=0.4)
     ship.add_argument("--stability-threshold", type=float, default=0.3)
+    between = commands.add_parser("mean", help="write weights between two exported ones")
+    between.add_argument("first", type=Path, help="exported ones")
+    between.add_argument("second", type=Path, help="exported ones that were trained on from those")
+    between.add_argument("out", type=Path)
+    between.add_argument("--share", type=float, default=0.4, help="of the second")
+    between.add_argument("--score-threshold", type=float, required=True)
+    between.add_argument("--cache", type=Path, required=True, help="packs: held-back ones are read")
+    between.add_argument("--threads", type=int, default=2)
     judge = commands.add_parser("quality", help="train the head that judges finished masks")
     judge.add_argument("weights", type=Path, help="exported ones, whose masks are judged")
     judge.add_argument("out", type=Path, help="the same weights with the head")
@@ -211,6 +219,17 @@ def main() -> None:
             held_back=read_parts(options.cache, "valid_") if options.cache else None,
             steps=options.steps,
             by_size=options.levels,
+        )
+        print(json.dumps(card, indent=2))
+    elif options.command == "mean":
+        torch.set_num_threads(options.threads)
+        card = mean_of(
+            options.first,
+            options.second,
+            options.out,
+            share=options.share,
+            score_threshold=options.score_threshold,
+            held_back=read_parts(options.cache, "valid_"),
         )
         print(json.dumps(card, indent=2))
     elif options.command == "quality":

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from ..errors import ParameterError
 from ..models.embedded.load import read_network
 from ..models.embedded.model import FAMILY
 from ..models.embedded.network import EmbeddedNet, NetConfig
@@ -113,6 +114,61 @@ def with_quality_head(weights: Path, head: QualityHead, width: int, out: Path) -
     card = weights.with_suffix(".json")
     facts: dict[str, Any] = json.loads(card.read_text()) if card.exists() else {}
     return write_weights(net, notes | {"config": json.dumps(net.config.to_json())}, out, facts)
+
+
+def mean_of(
+    first: Path,
+    second: Path,
+    out: Path,
+    *,
+    share: float,
+    score_threshold: float,
+    held_back: list[Part],
+) -> dict[str, Any]:
+    """Write weights between those of two exported files, of which the second was trained on from
+    the first, and their card.
+
+    They keep what the first knows of things that the second has seen less of (Wortsman et al.
+    2022, "Robust fine-tuning of zero-shot models"). A head that judges masks is the first's.
+
+    Args:
+        first: Exported weights.
+        second: Others of a network of the same sizes.
+        out: The .safetensors to write.
+        share: Of the second, 0 to 1.
+        score_threshold: As of :func:`export`, and written as it is given.
+        held_back: Data to choose the temperature of classes on.
+
+    Returns:
+        What stands in the .json.
+
+    Raises:
+        ParameterError: The networks are of different sizes.
+    """
+    net, notes, _ = read_network(first)
+    other, _, _ = read_network(second)
+    tensors, theirs = net.state_dict(), other.state_dict()
+    for name, mine in tensors.items():
+        if name.startswith("quality.") or not mine.is_floating_point():
+            continue
+        if name not in theirs or theirs[name].shape != mine.shape:
+            raise ParameterError(
+                f"{first} and {second} are networks of different sizes ({name}): take weights of "
+                "one network, of which one was trained on from the other."
+            )
+        tensors[name] = (mine.double() * (1 - share) + theirs[name].double() * share).float()
+    net.load_state_dict(tensors)
+    temperature, right = class_temperature(net.eval(), held_back)
+    notes |= {"temperature": str(temperature), "score_threshold": str(score_threshold)}
+    facts: dict[str, Any] = {
+        "score_threshold": score_threshold,
+        "stability_threshold": float(notes["stability_threshold"]),
+        "licence": LICENCE,
+        "share_of_second": share,
+        "temperature": temperature,
+        "classes_right": right,
+    }
+    return write_weights(net, notes, out, facts)
 
 
 def write_weights(

@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from samgeo_core.errors import ParameterError
 from samgeo_core.models.embedded.classes import CLASSES
 from samgeo_core.models.embedded.load import load_embedded, read_network, without_quality
 from samgeo_core.models.embedded.network import EmbeddedNet, NetConfig
 from samgeo_core.models.embedded.quality import CELLS, OWN
 from samgeo_core.training import quality
 from samgeo_core.training.datasets.crops import Part, Sample
-from samgeo_core.training.export import with_quality_head
+from samgeo_core.training.export import mean_of, with_quality_head, write_weights
 from samgeo_core.training.quality import (
     Examples,
     Facts,
@@ -108,6 +109,42 @@ def test_the_head_goes_into_weights_and_out_again(tmp_path):
     # A head that is there already is replaced.
     with_quality_head(tmp_path / "new.safetensors", head, 8, tmp_path / "newer.safetensors")
     assert load_embedded("cpu", path=tmp_path / "newer.safetensors").judges
+
+
+def test_weights_between_two_are_their_mean_with_the_heads_of_the_first(tmp_path):
+    first = write_embedded(tmp_path / "first.safetensors", dense=8)
+    net, notes, _ = read_network(first)
+    channels = net.config.decoder[0], net.config.appearance, net.config.decoder[1]
+    torch.manual_seed(0)
+    with_quality_head(first, quality.QualityHead(*channels, 8), 8, tmp_path / "judges.safetensors")
+    moved = {name: value.clone() for name, value in net.state_dict().items()}
+    for name, value in moved.items():
+        if value.is_floating_point():
+            moved[name] = value + 0.5
+    net.load_state_dict(moved)
+    write_weights(net, notes, tmp_path / "second.safetensors", {})
+    settings = {"share": 0.4, "score_threshold": 0.3, "held_back": []}
+    card = mean_of(
+        tmp_path / "judges.safetensors",
+        tmp_path / "second.safetensors",
+        tmp_path / "mean.safetensors",
+        **settings,
+    )
+    mean, said, digest = read_network(tmp_path / "mean.safetensors")
+    assert (card["sha256"], card["share_of_second"], said["score_threshold"]) == (
+        digest,
+        0.4,
+        "0.3",
+    )
+    before = read_network(first)[0].state_dict()
+    for name, value in mean.state_dict().items():
+        if name in before and value.is_floating_point():
+            np.testing.assert_allclose(value, before[name] + 0.2, atol=2e-3)
+    assert load_embedded("cpu", path=tmp_path / "mean.safetensors").judges
+    wider = write_embedded(tmp_path / "wider.safetensors", dense=16)
+    with pytest.raises(ParameterError, match="different sizes"):
+        mean_of(first, wider, tmp_path / "none.safetensors", **settings)
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 @pytest.mark.parametrize("quarter", [1, 2, 3])
