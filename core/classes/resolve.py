@@ -31,13 +31,13 @@ WHOLE = 0.4
 ``classifier.py``) 0 to 0.5 were tried: the mean F1 is .482 without and .498 with 0.4. A classifier
 that was fitted to parts as counterexamples needs none."""
 
-SURE = 0.6
+SURE = 0.55
 """Where the embedded model has judged its masks a second time, the share of the probability asked
 for that an object's probability times its score must reach: a part of a roof, or a roof with its
 yard, is of the class, but no object of it. On the six places of ``benchmarks/class_settings.py``
 (5 and 10 examples; the model's seventh generation) precision, recall and F1 are .748, .561, .633
-with 0.5, .758, .555, .632 with 0.55, .767, .548, .630 with 0.6 and .779, .540, .627 with 0.65:
-hardly different, so that what is written may rather be right ..."""
+with 0.5, .758, .555, .632 with 0.55, .767, .548, .630 with 0.6 and .779, .540, .627 with 0.65
+..."""
 
 TRUST = 2.0
 """... and the power of such a score in an object's worth: F1 is .606 with 1, .605 with 1.5 and .609
