@@ -156,7 +156,7 @@ def segment(
             grid of points. auto: embedded for that model, grid for others.
         classes: Keep only objects of this class of the embedded model: building, road, water,
             trees, field, bare ground, vehicle, other. May be repeated. Of buildings that share
-            ground the likeliest is kept, from a score of 0.4 or min_score.
+            ground the likeliest is kept, from a score of 0.45 or min_score.
         points_per_side: Automatic mode: points per side of the grid on a window.
         min_score: Smallest predicted IoU of a mask that is kept. None: the model's; with prompts,
             all are kept.

@@ -165,7 +165,7 @@ class SegmentParameters(Parameters):
     classes: list[str] = option_field(
         "Keep only objects of this class of the embedded model: building, road, water, trees, "
         "field, bare ground, vehicle, other. May be repeated. Of buildings that share ground the "
-        "likeliest is kept, from a score of 0.4 or min_score.",
+        "likeliest is kept, from a score of 0.45 or min_score.",
         [],
         group="automatic mode",
         flag="class",
