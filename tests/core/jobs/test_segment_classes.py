@@ -342,7 +342,9 @@ def test_where_nothing_is_written_the_limits_that_count_are_said(tmp_path):
     ) as file:  # fmt: skip
         file.write(rng.integers(90, 110, (3, 256, 256), dtype=np.uint8))
     asked = SegmentParameters([str(path)], str(tmp_path / "o.fgb"), classes=["building"])
-    with pytest.warns(SamGeoWarning, match=f"of the class building reached a score of {BUILDING_SCORE} "):
+    with pytest.warns(
+        SamGeoWarning, match=f"of the class building reached a score of {BUILDING_SCORE} "
+    ):
         assert run(asked).features == 0
     asked = replace(asked, output=str(tmp_path / "p.fgb"), min_score=0.7)
     with pytest.warns(SamGeoWarning, match=r"reached a score of 0\.7 .* Lower min_score"):
