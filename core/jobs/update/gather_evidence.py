@@ -156,7 +156,11 @@ class Gathering:
         done = segment_raster(params, progress=self.progress, cancelled=self.cancelled, **given)
         done.raise_if_incomplete()
         frame = pyogrio.read_dataframe(for_pyogrio(done.output), layer=done.layer)
-        return frame if frame.geometry.name == GEOMETRY else frame.rename_geometry(GEOMETRY)
+        if frame.geometry.name != GEOMETRY:
+            frame = frame.rename_geometry(GEOMETRY)
+        shapes = np.asarray(frame.geometry.array, dtype=object)
+        pixel = abs(self.raster.transform.determinant)
+        return frame.set_geometry(gpd.GeoSeries(without_specks(shapes, pixel), crs=frame.crs))
 
 
 def gather(
@@ -259,6 +263,22 @@ def _beside(old: Shapes, candidates: Shapes) -> np.ndarray:
     np.add.at(shared, pairs.one, pairs.common)
     beside: np.ndarray = np.flatnonzero(shared < BESIDE * shapely.area(candidates))
     return beside
+
+
+def without_specks(shapes: Shapes, least: float) -> Shapes:
+    """Shapes without the parts of less than an area; each keeps its largest part.
+
+    A mask's border that just reaches into a cell gives a polygon a second part of a fraction of a
+    pixel, and a layer of single polygons could not take the outline.
+    """
+    out: Shapes = shapes.copy()
+    for number in np.flatnonzero(shapely.get_num_geometries(shapes) > 1).tolist():
+        parts = shapely.get_parts(shapes[number])
+        areas = shapely.area(parts)
+        kept = parts[(areas >= least) | (np.arange(len(parts)) == areas.argmax())]
+        if len(kept) < len(parts):
+            out[number] = kept[0] if len(kept) == 1 else shapely.multipolygons(kept)
+    return out
 
 
 def _valid(shapes: Shapes) -> Shapes:

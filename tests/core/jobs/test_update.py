@@ -24,7 +24,7 @@ from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
 from samgeo_core.jobs.update import changed_layer, gather_evidence, run_update
 from samgeo_core.jobs.update.changed_layer import changed_frame, old_ids
-from samgeo_core.jobs.update.gather_evidence import Gathered
+from samgeo_core.jobs.update.gather_evidence import Gathered, without_specks
 from samgeo_core.layers.reader import read_vector
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
@@ -139,6 +139,20 @@ def test_the_old_outlines_are_kept_beside_the_new_ones(updated):
     # Who names no layer gets the changes.
     layers = pyogrio.list_layers(result.output)[:, 0].tolist()
     assert layers.index(result.layer) == 0 < layers.index(f"{result.layer}_before")
+
+
+def test_parts_of_less_than_a_pixel_are_no_parts():
+    house, shed, speck = (
+        shapely.box(k, 0, k + side, side) for k, side in ((0, 9), (20, 2), (30, 0.05))
+    )
+    several = shapely.multipolygons([house, shed, speck])
+    tiny = shapely.multipolygons([speck, shapely.box(40, 0, 40.1, 0.1)])
+    given = np.array([house, several, shapely.multipolygons([speck, house]), tiny], dtype=object)
+    found = without_specks(given, 0.25)
+    assert found[0] is house
+    assert shapely.equals(found[1], shapely.multipolygons([house, shed]))
+    assert found[2].geom_type == "Polygon"
+    assert shapely.area(found[2:]).tolist() == pytest.approx([81, 0.01])
 
 
 def test_a_run_that_ended_before_the_old_layer_was_changed_goes_on_and_changes_it(
