@@ -43,14 +43,12 @@ from .datasets.strokes import area_under_curve
 BUILDING = 1 << CLASSES.index("building")
 
 SOURCES: dict[str, tuple[float, tuple[float, ...], int]] = {
-    "outlines": (0.18, (2.0,), 240),
+    "outlines": (0.22, (2.0,), 280),
     "banepa": (0.22, (1.0, 0.5), 40),
     "tiles": (0.07, (1.0,), 16),
     "roofs": (0.16, (1.0, 2.0), 60),
     "fields": (0.12, (1.0, 2.0), 40),
     "plots": (0.04, (1.0,), 40),
-    "small_far": (0.05, (2.0,), 50),
-    "small_near": (0.04, (1.0,), 30),
     "town": (0.09, (1.0,), 10),
     "dubai": (0.04, (1.0,), 10),
     "scenes": (0.04, (1.0,), 30),

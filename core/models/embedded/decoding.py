@@ -153,7 +153,7 @@ def decode_rows(
         alone[:] = False
     first = 1 if asked.multimask else 0
     if min_score is None:
-        # Somebody takes the first; of a search's masks each is looked at by itself.
+        # A user gets the first-ranked mask; automatic mode looks at each by itself.
         ranked = scores.clone()
         ranked[:, first:] = by_worth(
             scores[:, first:], expected_iou(scores[:, first:], coarse.masks[:, first:])
@@ -226,7 +226,8 @@ def expected_iou(scores: Tensor, masks: Tensor) -> Tensor:
     """
     inside = torch.sigmoid(masks.float()).flatten(2)
     one, other = inside[:, :, None], inside[:, None]
-    shared = torch.minimum(one, other).sum(-1) / torch.maximum(one, other).sum(-1)
+    either = torch.maximum(one, other).sum(-1).clamp(min=1e-6)  # of two empty masks: 0
+    shared = torch.minimum(one, other).sum(-1) / either
     right = scores / (1 - scores).clamp(min=1e-4)
     return (shared * right[:, None]).sum(2) / right.sum(1, keepdim=True).clamp(min=1e-4)
 

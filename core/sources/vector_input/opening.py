@@ -9,10 +9,11 @@ several layers could be meant, that is said.
 from __future__ import annotations
 
 import shutil
-import sqlite3
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,16 +91,29 @@ def open_vector(
     return _described(opened)
 
 
+ROLL_BACK = (
+    "import sqlite3, sys; "
+    "sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT 1 FROM sqlite_master').fetchone()"
+)
+
+
 def roll_back(path: str | Path) -> None:
     """Let SQLite undo in a GeoPackage what another program had begun and never ended.
 
     A full drive or a crash leaves the journal ``-journal`` beside the file, which can be opened
     only for writing then: GDAL, which reads, refuses it. While the other program still works, or
     where nothing can be written, the file stays as it is.
+
+    In a process of its own: a second SQLite in this one would not see the locks of GDAL's, would
+    undo what that is writing, and would end its locks.
     """
     if Path(f"{path}-journal").is_file() and Path(path).is_file():
-        with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as db:
-            db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        with suppress(OSError):
+            subprocess.run(
+                [sys.executable, "-c", ROLL_BACK, str(Path(path).resolve())],
+                check=False,
+                capture_output=True,
+            )
 
 
 def _chosen(opened: VectorInput, layers: Mapping[str, Any], parameter: str | None) -> str | None:

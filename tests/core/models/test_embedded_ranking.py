@@ -32,6 +32,8 @@ def test_a_mask_that_is_clearly_the_best_stays_the_first():
     worth = expected_iou(torch.tensor([[0.97, 0.2, 0.2]]), nested())
     assert int(worth.argmax()) == 0
     assert torch.isfinite(expected_iou(torch.tensor([[1.0, 0.0, 0.0]]), nested())).all()
+    empty = torch.full((1, 3, 8, 8), -500.0)
+    assert torch.isfinite(expected_iou(torch.tensor([[0.5, 0.5, 0.5]]), empty)).all()
 
 
 def test_scores_are_handed_out_by_worth():
