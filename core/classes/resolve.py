@@ -35,7 +35,7 @@ SURE = 0.55
 """Where the embedded model has judged its masks a second time, the share of the probability asked
 for that an object's probability times its score must reach: a part of a roof, or a roof with its
 yard, is of the class, but no object of it. On the six places of ``benchmarks/class_settings.py``
-(5 and 10 examples; the model's seventh generation) precision, recall and F1 are .748, .561, .633
+(5 and 10 examples; weights of decision 41's last row) precision, recall and F1 are .748, .561, .633
 with 0.5, .758, .555, .632 with 0.55, .767, .548, .630 with 0.6 and .779, .540, .627 with 0.65
 ..."""
 
