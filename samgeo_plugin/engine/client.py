@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
 
 from ..i18n import tr
@@ -246,8 +247,8 @@ class EngineClient(QObject):
         self._bury(process, sentence, process.errorString())
 
     def _ended(self, process: QProcess) -> None:
-        if process is not self._process:
-            return
+        if process is not self._process or sip.isdeleted(process):
+            return  # deleted: QGIS ends, and with it the client
         self._read_out()
         self._read_err()
         if process is not self._process:  # its last lines may have ended it already

@@ -8,6 +8,7 @@ import signal
 import sys
 
 import pytest
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QProcessEnvironment
 
 from samgeo_plugin.engine.client import READY, STOPPED, EngineClient, NoEngine
@@ -258,3 +259,17 @@ def test_stop_returns_at_once_and_the_process_ends(client, wait):
     engine.stop()
     assert engine.state == STOPPED
     wait(lambda: not is_running(pid))
+
+
+def test_a_client_that_qgis_deletes_with_its_engine_running_raises_nothing(
+    fake_command, wait, monkeypatch
+):
+    """As where QGIS ends without unloading its plugins: what a slot raises ends the process."""
+    deleted = EngineClient(fake_command)
+    answers = Answers()
+    deleted.request("hello", {}, **answers.callbacks())
+    wait(lambda: deleted.state == READY)
+    raised = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: raised.append(error))
+    sip.delete(deleted)
+    assert raised == []

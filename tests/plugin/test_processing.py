@@ -1081,6 +1081,8 @@ def test_whatever_a_format_makes_of_a_whole_result_it_is_no_failure(
     provider, engine, town, tmp_path, monkeypatch, gdal_exceptions, sink, shapes
 ):
     """Also one without features, and one of which a feature has no shape."""
+    if sink == "fgb" and shapes == "some" and int(gdal.VersionInfo()) >= 3100000:
+        pytest.skip("This GDAL's FlatGeobuf takes no feature without a shape.")
 
     def few(self, method, params, on_progress=None):
         point = {"type": "Polygon", "coordinates": [[[85.5, 27.6], [85.6, 27.6], [85.6, 27.7]]]}
