@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -35,6 +36,32 @@ _UNREADABLE = (
     OverflowError,
 )
 """What libraries raise for files that are damaged or of another kind than they seem."""
+
+
+_HEIGHTS = -(1 << 31), 1 << 31, 2000, 3000
+"""GDAL's numbers of "any type" with heights (as a number with and without a sign), with measures
+and with both."""
+
+_SURFACES = tuple(kind + extra for extra in (0, 1000, 2000, 3000) for kind in (15, 16, 17))
+"""Of polyhedral surfaces, TINs and triangles, with and without heights and measures."""
+
+
+def know_all_types() -> None:
+    """Let pyogrio open layers of any geometry type of GDAL's; its table lacks some, as of 0.13.
+
+    "Any type with heights" is what a GML with heights has, and a GeoPackage that was written from
+    PostGIS's ``geometry(GeometryZ)``. Their features are read as those of other layers are. A
+    version of pyogrio without such a table refuses them in a sentence.
+    """
+    try:
+        known = importlib.import_module("pyogrio._geometry").GEOMETRY_TYPES
+    except (ImportError, AttributeError):
+        return
+    for number in (*_HEIGHTS, *_SURFACES):
+        known.setdefault(number, "Unknown")
+
+
+know_all_types()
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def open_vector(
         return _described_parquet(opened)
     if path.lower().endswith(".shp") and _lacks_index(Path(path)):
         opened = _copied_with_index(opened)
-    with readable(given):
+    with readable(given), silenced():
         layers = {str(name): kind for name, kind in pyogrio.list_layers(opened.path)}
     opened = replace(opened, layer=_chosen(opened, layers, parameter))
     if path.lower().endswith(_TABLES) and layers.get(opened.layer or "") is None:

@@ -436,3 +436,32 @@ def test_what_crosses_itself_beside_a_pole_is_read_the_short_way_round(tmp_path:
     left.to_file(tmp_path / "polar.gpkg")
     (shape,) = opened(tmp_path / "polar.gpkg").read().to_crs("EPSG:3413").geometry
     assert shape.area == pytest.approx(square.area, rel=1e-3)
+
+
+POLYGON_Z = "POLYGON Z ((0 0 1,8 0 1,8 8 1,0 0 1))"
+
+
+@pytest.mark.parametrize("kind", ["GEOMETRY", "POLYHEDRALSURFACE", "TIN"])
+@pytest.mark.parametrize("heights", [0, 1])
+@pytest.mark.parametrize("measures", [0, 1])
+def test_a_layer_of_any_type_of_geometry_is_read(
+    tmp_path: Path, kind: str, heights: int, measures: int
+) -> None:
+    path = tmp_path / "a.gpkg"
+    gpd.GeoDataFrame({"n": [7]}, geometry=shapely.from_wkt([POLYGON_Z]), crs=32633).to_file(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "UPDATE gpkg_geometry_columns SET geometry_type_name = ?, z = ?, m = ?",
+            (kind, heights, measures),
+        )
+    found = read_vector(path)
+    assert found.texts("n") == ["7"]
+    assert shapely.area(found.shapes).tolist() == [32.0]
+
+
+def test_a_gml_with_heights_is_read(tmp_path: Path) -> None:
+    shapes = shapely.from_wkt([POLYGON_Z, "MULTIPOLYGON Z (((0 0 1,8 0 1,8 8 1,0 0 1)))"])
+    gpd.GeoDataFrame({"n": [1, 2]}, geometry=shapes, crs=32633).to_file(
+        tmp_path / "a.gml", driver="GML", geometry_type="Unknown"
+    )
+    assert len(read_vector(tmp_path / "a.gml")) == 2
