@@ -77,6 +77,8 @@ def open_vector(
         opened = _copied_with_index(opened)
     with readable(given), silenced():
         layers = {str(name): kind for name, kind in pyogrio.list_layers(opened.path)}
+    if not layers:
+        raise ParameterError(f"{given} has no layers: choose another file.")
     opened = replace(opened, layer=_chosen(opened, layers, parameter))
     if path.lower().endswith(_TABLES) and layers.get(opened.layer or "") is None:
         opened = replace(

@@ -465,3 +465,11 @@ def test_a_gml_with_heights_is_read(tmp_path: Path) -> None:
         tmp_path / "a.gml", driver="GML", geometry_type="Unknown"
     )
     assert len(read_vector(tmp_path / "a.gml")) == 2
+
+
+def test_a_file_without_layers_is_one_sentence(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as db, db:
+        db.execute("CREATE TABLE t (a TEXT)")
+        db.execute("DROP TABLE t")
+    with pytest.raises(ParameterError, match=r"a\.sqlite has no layers: choose another file"):
+        open_vector(tmp_path / "a.sqlite", parameter=None)
