@@ -77,6 +77,7 @@ def readable(name: str) -> Iterator[None]:
         raise
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else "damaged"
+        reason = reason.partition("; It might help to specify the correct driver")[0]
         raise ParameterError(
             f"{name} cannot be read as a vector layer ({reason}): choose another layer or file."
         ) from error

@@ -29,6 +29,7 @@ from ...errors import ParameterError
 from ...job import option
 from ...notes import silenced, warn
 from ...types import GEOMETRY
+from .archives import in_archive
 from .guards import check_offline, readable
 from .paths import for_pyogrio, parts_of
 from .reading import PARQUET, VectorInput, schema_of
@@ -63,6 +64,9 @@ def open_vector(
     if not there:
         raise ParameterError(f"{given} cannot be read: there is no such file; check the path.")
     check_offline(path)
+    packed, path = path, in_archive(path, layer)
+    if path != packed:
+        check_offline(path)
     roll_back(path)
     path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
