@@ -36,6 +36,7 @@ from .reading import PARQUET, VectorInput, schema_of
 
 _LONGITUDES = "lon,long,longitude,lng"
 _LATITUDES = "lat,latitude"
+_SHAPES = "wkt,geom,geometry,wkt_geom,the_geom"
 _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".ods")
 
 
@@ -91,7 +92,7 @@ def open_vector(
                 **options,
                 "X_POSSIBLE_NAMES": _LONGITUDES,
                 "Y_POSSIBLE_NAMES": _LATITUDES,
-                "GEOM_POSSIBLE_NAMES": "wkt,geom,geometry",
+                "GEOM_POSSIBLE_NAMES": _SHAPES,
             },
         )
     return _described(opened)

@@ -537,3 +537,12 @@ def test_archives_without_a_layer_and_damaged_ones_are_one_sentence(tmp_path: Pa
     (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(ParameterError, match=r"The archive .*b\.zip cannot be read"):
         opened(tmp_path / "b.zip")
+
+
+def test_a_table_without_columns_that_place_it_says_which_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,x,y\n1,500060,4999940\n")
+    with pytest.raises(ParameterError, match=r"columns of longitudes and latitudes.*\(lon, lat\)"):
+        opened(tmp_path / "a.csv").read()
+    for name in ("wkt_geom", "the_geom"):  # QGIS's clipboard, GeoServer
+        (tmp_path / "b.csv").write_text(f'{name},name\n"POINT (500060 4999940)",1\n')
+        assert opened(tmp_path / "b.csv").read().geometry.tolist() == [SPOT]
