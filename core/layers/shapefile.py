@@ -73,10 +73,19 @@ def for_shapefile(
                     arrays[place], changed = _fitting(column)
                     if changed:
                         unfit[kind.name] += changed
+                if pa.types.is_integer(kind.type):
+                    changed = _read_as_floats(column)
+                    if changed:
+                        unfit[kind.name] += changed
                 if pa.types.is_string(kind.type):
                     long = pc.sum(pc.greater(pc.binary_length(column), MOST_TEXT)).as_py()
                     if long:
                         cut[kind.name] += long
+                        texts = column.to_pylist()  # GDAL would warn of the first in its words
+                        arrays[place] = pa.array(
+                            [None if text is None else _cut(text, MOST_TEXT) for text in texts],
+                            kind.type,
+                        )
             yield pa.RecordBatch.from_arrays(arrays, schema=result)
 
     return result, convert()
@@ -94,13 +103,27 @@ def _fitting(column: pa.Array) -> tuple[pa.Array, int]:
     return column, int(large.sum() + rounded.sum())
 
 
+def _read_as_floats(column: pa.Array) -> int:
+    """How many whole numbers are rounded by those who read them.
+
+    A number's column has room for all digits, but programs take it for one of floats where it has
+    more than 18.
+    """
+    values = column.drop_null().to_numpy(zero_copy_only=False)
+    if not len(values) or (values.min() > -(10**17) and values.max() < 10**18):
+        return 0
+    with np.errstate(invalid="ignore"):  # the largest of 64 bits has no float
+        return int((values != values.astype(np.float64).astype(values.dtype)).sum())
+
+
 def say_unfit(path: Path, unfit: Mapping[str, int]) -> None:
     """Warn of numbers that were left empty or rounded; ``unfit`` is how many by column."""
     columns = ", ".join(f"{count} in {name}" for name, count in sorted(unfit.items()))
     warn(
         f"{path.name}: a Shapefile's numbers have at most 23 digits and {DECIMALS} decimals; "
-        f"larger ones are left empty, and smaller ones are rounded ({columns}). Write another "
-        "format, a .gpkg for example, to keep them."
+        "larger ones are left empty, smaller ones are rounded, and so are whole numbers of more "
+        f"than 18 digits where programs read them ({columns}). Write another format, a .gpkg for "
+        "example, to keep them."
     )
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyogrio
 import shapely
@@ -183,6 +184,8 @@ def _write_gdal(form: Format, written: Written) -> None:
     if form.driver == "ESRI Shapefile":
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
         schema, batches = for_shapefile(schema, batches, names, cut, unfit)
+    if form.driver == "GeoJSON":
+        batches = _finite(batches, unfit)
     options = dict(form.options)
     if form.wgs84:
         options["COORDINATE_PRECISION"] = str(decimals_of_degrees(written.pixel))
@@ -218,8 +221,28 @@ def _write_gdal(form: Format, written: Written) -> None:
         write_sidecar(sidecar(written.target), written.provenance)
     if cut:
         say_cut(written.target, cut)
-    if unfit:
+    if unfit and form.driver == "ESRI Shapefile":
         say_unfit(written.target, unfit)
+    elif unfit:
+        columns = ", ".join(f"{count} in {name}" for name, count in sorted(unfit.items()))
+        warn(
+            f"{written.target.name}: {form.name} has no infinite numbers; they are left empty "
+            f"({columns}). Write another format, a .gpkg for example, to keep them."
+        )
+
+
+def _finite(batches: Iterator[pa.RecordBatch], infinite: Counter[str]) -> Iterator[pa.RecordBatch]:
+    """Features of which infinite numbers are empty; ``infinite`` gets their number by column."""
+    for batch in batches:
+        for place, (kind, column) in enumerate(zip(batch.schema, batch.columns, strict=True)):
+            if not pa.types.is_floating(kind.type):
+                continue
+            found = pc.fill_null(pc.is_inf(column), False)
+            if count := pc.sum(found).as_py():
+                infinite[kind.name] += count
+                empty = pa.scalar(None, kind.type)
+                batch = batch.set_column(place, kind, pc.if_else(found, empty, column))
+        yield batch
 
 
 def _wkt(form: Format, crs: CRS) -> str:

@@ -124,7 +124,9 @@ class AreaOfInterest:
         """
         opened = open_vector(path, layer, parameter="area_layer")
         shapes = np.asarray(opened.read().geometry.array, dtype=object)
-        parts = shapely.get_parts(shapely.force_2d(shapes[~shapely.is_missing(shapes)]))
+        # The signed area of a polygon that crosses itself may be 0.
+        sound = shapely.make_valid(shapely.force_2d(shapes[~shapely.is_missing(shapes)]))
+        parts = shapely.get_parts(sound)
         while np.any(shapely.get_type_id(parts) >= 4):  # collections within collections
             parts = shapely.get_parts(parts)
         polygons = parts[(shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from collections.abc import Iterator
@@ -37,6 +38,32 @@ _UNREADABLE = (
 """What libraries raise for files that are damaged or of another kind than they seem."""
 
 
+_HEIGHTS = -(1 << 31), 1 << 31, 2000, 3000
+"""GDAL's numbers of "any type" with heights (as a number with and without a sign), with measures
+and with both."""
+
+_SURFACES = tuple(kind + extra for extra in (0, 1000, 2000, 3000) for kind in (15, 16, 17))
+"""Of polyhedral surfaces, TINs and triangles, with and without heights and measures."""
+
+
+def know_all_types() -> None:
+    """Let pyogrio open layers of any geometry type of GDAL's; its table lacks some, as of 0.13.
+
+    "Any type with heights" is what a GML with heights has, and a GeoPackage that was written from
+    PostGIS's ``geometry(GeometryZ)``. Their features are read as those of other layers are. A
+    version of pyogrio without such a table refuses them in a sentence.
+    """
+    try:
+        known = importlib.import_module("pyogrio._geometry").GEOMETRY_TYPES
+    except (ImportError, AttributeError):
+        return
+    for number in (*_HEIGHTS, *_SURFACES):
+        known.setdefault(number, "Unknown")
+
+
+know_all_types()
+
+
 @contextmanager
 def readable(name: str) -> Iterator[None]:
     """Errors of reading as one sentence; no server is reached, unless it is asked for by name."""
@@ -50,6 +77,7 @@ def readable(name: str) -> Iterator[None]:
         raise
     except _UNREADABLE as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else "damaged"
+        reason = reason.partition("; It might help to specify the correct driver")[0]
         raise ParameterError(
             f"{name} cannot be read as a vector layer ({reason}): choose another layer or file."
         ) from error

@@ -29,12 +29,14 @@ from ...errors import ParameterError
 from ...job import option
 from ...notes import silenced, warn
 from ...types import GEOMETRY
+from .archives import in_archive
 from .guards import check_offline, readable
 from .paths import for_pyogrio, parts_of
 from .reading import PARQUET, VectorInput, schema_of
 
 _LONGITUDES = "lon,long,longitude,lng"
 _LATITUDES = "lat,latitude"
+_SHAPES = "wkt,geom,geometry,wkt_geom,the_geom"
 _TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".ods")
 
 
@@ -63,6 +65,9 @@ def open_vector(
     if not there:
         raise ParameterError(f"{given} cannot be read: there is no such file; check the path.")
     check_offline(path)
+    packed, path = path, in_archive(path, layer)
+    if path != packed:
+        check_offline(path)
     roll_back(path)
     path = for_pyogrio(path)
     opened = VectorInput(given, path, layer, options=options)
@@ -75,8 +80,10 @@ def open_vector(
         return _described_parquet(opened)
     if path.lower().endswith(".shp") and _lacks_index(Path(path)):
         opened = _copied_with_index(opened)
-    with readable(given):
+    with readable(given), silenced():
         layers = {str(name): kind for name, kind in pyogrio.list_layers(opened.path)}
+    if not layers:
+        raise ParameterError(f"{given} has no layers: choose another file.")
     opened = replace(opened, layer=_chosen(opened, layers, parameter))
     if path.lower().endswith(_TABLES) and layers.get(opened.layer or "") is None:
         opened = replace(
@@ -85,7 +92,7 @@ def open_vector(
                 **options,
                 "X_POSSIBLE_NAMES": _LONGITUDES,
                 "Y_POSSIBLE_NAMES": _LATITUDES,
-                "GEOM_POSSIBLE_NAMES": "wkt,geom,geometry",
+                "GEOM_POSSIBLE_NAMES": _SHAPES,
             },
         )
     return _described(opened)

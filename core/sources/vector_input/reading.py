@@ -97,12 +97,22 @@ class VectorInput:
         with readable(self.name), silenced():
             frame = self._frame(start, count)
         if not isinstance(frame, gpd.GeoDataFrame):
-            raise ParameterError(f"{self.name} has no geometries: choose another layer or file.")
+            raise ParameterError(f"{self.name} has no geometries: {self._what_is_needed}.")
         sane = np.array([*map(_sane, frame.geometry), None], dtype=object)[:-1]
         shapes = the_short_way(sane, self.crs)
         if any(new is not old for new, old in zip(shapes, frame.geometry, strict=True)):
             frame[GEOMETRY] = gpd.GeoSeries(shapes, index=frame.index, crs=frame.crs)
         return frame.set_crs(self.crs, allow_override=True)
+
+    @property
+    def _what_is_needed(self) -> str:
+        if "X_POSSIBLE_NAMES" not in self.options:
+            return "choose another layer or file"
+        return (
+            "a table needs columns of longitudes and latitudes in degrees (lon, lat), or one of "
+            "shapes as WKT (wkt, geom). If it has others, open it in QGIS with those columns and "
+            "their coordinate system, and save it as a GeoPackage"
+        )
 
     def _frame(self, start: int, count: int | None) -> Any:
         if not self.path.lower().endswith(PARQUET):

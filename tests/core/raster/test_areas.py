@@ -280,3 +280,14 @@ def test_a_geopackage_that_says_undefined_has_no_crs(
         area = AreaOfInterest.from_layer(path, plain)
         assert area.touches(PixelBox(5, 5, 6, 6))
         assert not area.touches(PixelBox(11, 11, 12, 12))
+
+
+def test_a_polygon_that_crosses_itself_is_all_that_it_surrounds(
+    raster: Raster, tmp_path: Path
+) -> None:
+    bow = Polygon([(500_000, 5e6), (500_020, 5e6 - 20), (500_020, 5e6), (500_000, 5e6 - 20)])
+    other = box(500_030, 5e6 - 20, 500_040, 5e6)
+    assert bow.area == 0
+    gpd.GeoSeries([bow, other], crs=32633).to_file(tmp_path / "a.gpkg")
+    area = AreaOfInterest.from_layer(tmp_path / "a.gpkg", raster)
+    assert area.ground.area == pytest.approx(200 + 200)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import socket
 import sqlite3
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -436,3 +438,111 @@ def test_what_crosses_itself_beside_a_pole_is_read_the_short_way_round(tmp_path:
     left.to_file(tmp_path / "polar.gpkg")
     (shape,) = opened(tmp_path / "polar.gpkg").read().to_crs("EPSG:3413").geometry
     assert shape.area == pytest.approx(square.area, rel=1e-3)
+
+
+POLYGON_Z = "POLYGON Z ((0 0 1,8 0 1,8 8 1,0 0 1))"
+
+
+@pytest.mark.parametrize("kind", ["GEOMETRY", "POLYHEDRALSURFACE", "TIN"])
+@pytest.mark.parametrize("heights", [0, 1])
+@pytest.mark.parametrize("measures", [0, 1])
+def test_a_layer_of_any_type_of_geometry_is_read(
+    tmp_path: Path, kind: str, heights: int, measures: int
+) -> None:
+    path = tmp_path / "a.gpkg"
+    gpd.GeoDataFrame({"n": [7]}, geometry=shapely.from_wkt([POLYGON_Z]), crs=32633).to_file(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "UPDATE gpkg_geometry_columns SET geometry_type_name = ?, z = ?, m = ?",
+            (kind, heights, measures),
+        )
+    found = read_vector(path)
+    assert found.texts("n") == ["7"]
+    assert shapely.area(found.shapes).tolist() == [32.0]
+
+
+def test_a_gml_with_heights_is_read(tmp_path: Path) -> None:
+    shapes = shapely.from_wkt([POLYGON_Z, "MULTIPOLYGON Z (((0 0 1,8 0 1,8 8 1,0 0 1)))"])
+    gpd.GeoDataFrame({"n": [1, 2]}, geometry=shapes, crs=32633).to_file(
+        tmp_path / "a.gml", driver="GML", geometry_type="Unknown"
+    )
+    assert len(read_vector(tmp_path / "a.gml")) == 2
+
+
+def test_a_file_without_layers_is_one_sentence(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as db, db:
+        db.execute("CREATE TABLE t (a TEXT)")
+        db.execute("DROP TABLE t")
+    with pytest.raises(ParameterError, match=r"a\.sqlite has no layers: choose another file"):
+        open_vector(tmp_path / "a.sqlite", parameter=None)
+
+
+def packed(path: Path, *folders: Path) -> Path:
+    """A ZIP of all that lies in some folders, with their names."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for folder in folders:
+            for file in sorted(folder.rglob("*")):
+                archive.write(file, file.relative_to(folder.parent))
+    return path
+
+
+@pytest.mark.parametrize("ending", ["shp", "gdb", "geojson"])
+def test_a_layer_in_a_folder_of_an_archive_is_read(
+    frame: gpd.GeoDataFrame, tmp_path: Path, ending: str
+) -> None:
+    folder = tmp_path / "download"
+    folder.mkdir()
+    (folder / "readme.json").write_text("{}")
+    frame.to_file(folder / f"a.{ending}", **({"driver": "OpenFileGDB"} if ending == "gdb" else {}))
+    assert opened(packed(tmp_path / "a.zip", folder)).read()["name"].tolist() == ["Dächer"]
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
+        archive.add(folder, "download")
+    assert opened(tmp_path / "a.tgz").read()["name"].tolist() == ["Dächer"]
+
+
+def test_a_packed_file_is_read(frame: gpd.GeoDataFrame, tmp_path: Path) -> None:
+    frame.to_file(tmp_path / "a.geojson")
+    (tmp_path / "b.geojson.gz").write_bytes(gzip.compress((tmp_path / "a.geojson").read_bytes()))
+    assert len(opened(tmp_path / "b.geojson.gz").read()) == 1
+
+
+def test_of_several_files_in_an_archive_one_must_be_named_or_it_is_said(
+    frame: gpd.GeoDataFrame, tmp_path: Path
+) -> None:
+    folder = tmp_path / "both"
+    folder.mkdir()
+    frame.to_file(folder / "roads.shp")
+    frame.assign(name="house").to_file(folder / "houses.gpkg")
+    path = packed(tmp_path / "a.zip", folder)
+    said = r"holds several vector files \(both/houses.gpkg, both/roads.shp\): the first one is"
+    with pytest.warns(SamGeoWarning, match=said):
+        assert opened(path).read()["name"].tolist() == ["house"]
+    assert opened(path, "roads").read()["name"].tolist() == ["Dächer"]
+    assert opened(f"/vsizip/{path}/both/roads.shp").read()["name"].tolist() == ["Dächer"]
+    frame.to_file(folder / "houses.shp")
+    (folder / "houses.gpkg").unlink()
+    (tmp_path / "a.zip").unlink()
+    path = packed(tmp_path / "a.zip", folder)
+    with pytest.warns(SamGeoWarning, match=r"several layers \(houses, roads\)"):
+        assert opened(path).layer == "houses"
+    assert opened(path, "roads").layer == "roads"
+
+
+def test_archives_without_a_layer_and_damaged_ones_are_one_sentence(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("readme.md", "nothing")
+    with pytest.raises(ParameterError, match="cannot be read as a vector layer") as caught:
+        opened(tmp_path / "a.zip")
+    assert "specify the correct driver" not in str(caught.value)
+    (tmp_path / "b.zip").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(ParameterError, match=r"The archive .*b\.zip cannot be read"):
+        opened(tmp_path / "b.zip")
+
+
+def test_a_table_without_columns_that_place_it_says_which_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,x,y\n1,500060,4999940\n")
+    with pytest.raises(ParameterError, match=r"columns of longitudes and latitudes.*\(lon, lat\)"):
+        opened(tmp_path / "a.csv").read()
+    for name in ("wkt_geom", "the_geom"):  # QGIS's clipboard, GeoServer
+        (tmp_path / "b.csv").write_text(f'{name},name\n"POINT (500060 4999940)",1\n')
+        assert opened(tmp_path / "b.csv").read().geometry.tolist() == [SPOT]
