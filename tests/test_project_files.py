@@ -208,6 +208,29 @@ def test_the_container_runs_the_command_as_a_user_with_pinned_packages():
     assert "SAMGEO_MODELS_DIR=/models" in said["ENV"]
 
 
+def test_the_protocols_page_has_each_method_each_parameter_and_each_kind_of_failure():
+    import samgeo_core.job as job
+    from samgeo_core import errors
+    from samgeo_core.worker.job_methods import METHODS
+
+    page = read("docs/protocol.md")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE))
+    assert set(METHODS) <= set(rows)
+    for method, parameters in (
+        ("prompt", job.PromptParameters),
+        ("refine", job.RefineParameters),
+        ("look", job.LookParameters),
+        ("collect_next", job.CollectionParameters),
+        ("regularize", job.RegularizeParameters),
+    ):
+        missing = [name for name in vars(parameters)["__dataclass_fields__"]
+                   if f"`{name}`" not in rows[method]]  # fmt: skip
+        assert not missing, f"{method}: {missing}"
+    kinds = [name for name, kind in vars(errors).items()
+             if isinstance(kind, type) and issubclass(kind, errors.SamGeoError)]  # fmt: skip
+    assert not [k for k in kinds if k != "SamGeoError" and f"`{k}`" not in page]
+
+
 @pytest.mark.parametrize(
     "page",
     [*PAGES, *sorted(CARD.parent.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"],
