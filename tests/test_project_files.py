@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+CARD = ROOT / "core" / "models" / "embedded" / "embedded.md"
 
 
 def read(name: str) -> str:
@@ -207,7 +208,34 @@ def test_the_container_runs_the_command_as_a_user_with_pinned_packages():
     assert "SAMGEO_MODELS_DIR=/models" in said["ENV"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_protocols_page_has_each_method_each_parameter_and_each_kind_of_failure():
+    import samgeo_core.job as job
+    from samgeo_core import errors
+    from samgeo_core.worker.job_methods import METHODS
+
+    page = read("docs/protocol.md")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE))
+    assert set(METHODS) <= set(rows)
+    for method, parameters in (
+        ("prompt", job.PromptParameters),
+        ("refine", job.RefineParameters),
+        ("look", job.LookParameters),
+        ("collect_next", job.CollectionParameters),
+        ("regularize", job.RegularizeParameters),
+    ):
+        missing = [name for name in vars(parameters)["__dataclass_fields__"]
+                   if f"`{name}`" not in rows[method]]  # fmt: skip
+        assert not missing, f"{method}: {missing}"
+    kinds = [name for name, kind in vars(errors).items()
+             if isinstance(kind, type) and issubclass(kind, errors.SamGeoError)]  # fmt: skip
+    assert not [k for k in kinds if k != "SamGeoError" and f"`{k}`" not in page]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, *sorted(CARD.parent.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"],
+    ids=lambda page: page.stem,
+)
 def test_pictures_and_links_of_a_page_exist(page):
     for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if not re.match("https?:|mailto:", link):
@@ -216,6 +244,42 @@ def test_pictures_and_links_of_a_page_exist(page):
             shared = ROOT / "samgeo_plugin" / "resources" / "help"  # tools/docs_hooks.py adds them
             help_picture = shared / known.name.removeprefix("help_")
             assert known.exists() or made.exists() or help_picture.is_file(), link
+
+
+def test_the_card_tells_what_the_model_is_now_and_leaves_its_generations_to_the_history():
+    card = CARD.read_text(encoding="utf-8")
+    headings = re.findall("^## (.*)$", card, re.MULTILINE)
+    assert headings == [
+        "How to use it",
+        "What it is good at",
+        "What it is bad at",
+        "How well it does",
+        "What it was trained on, in total",
+        "How it can be trained again",
+        "How it works",
+        "History",
+    ]
+    assert not re.search("in brackets of the|[a-z]+ generation (before|without)", card)
+    history = (CARD.parent / "history.md").read_text(encoding="utf-8")
+    anchors = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall("^##+ (.*)$", history, re.MULTILINE)
+    }
+    asked = set(re.findall(r"history\.md#([\w-]+)", card))
+    assert asked
+    assert asked <= anchors
+
+
+def test_the_card_says_what_the_weights_file_says():
+    """Size, parameters and the thresholds that jobs use."""
+    card = CARD.read_text(encoding="utf-8")
+    facts = yaml.safe_load(CARD.with_suffix(".json").read_text(encoding="utf-8"))
+    assert f"{facts['parameters'] / 1e6:.1f} million parameters" in card
+    assert f"{facts['bytes'] / 1e6:.1f} MB" in card
+    assert re.search(rf"^\| `--min-score` \| {facts['score_threshold']};", card, re.MULTILINE)
+    assert re.search(
+        rf"^\| `--min-stability` \| {facts['stability_threshold']} ", card, re.MULTILINE
+    )
 
 
 def test_every_picture_is_used():

@@ -24,6 +24,9 @@ LEAST_SHARE = 0.3
 SIZE = 0.6
 """Smaller area over larger one, from which a candidate is of a polygon's size."""
 
+MOVES_LAYER = 0.5
+"""Metres from which a shift moves the layer's polygons: one that is less is told, and no more."""
+
 REACH = 1.0
 """How far a candidate's middle may lie from a polygon's, in the median side of the layer."""
 

@@ -119,7 +119,7 @@ def _say_plan(console: Console, params: SegmentParameters, as_json: bool) -> Non
             + (f", {found.outside:,} outside the area of interest" if found.outside else ""),
             "worked on as": "one mosaic"
             if params.scenes == "mosaic"
-            else f"{found.scenes:,} scenes",
+            else counted(found.scenes, "scene"),
             "tiles": f"{found.tiles:,}",
             "pixels": f"{found.pixels / 1e6:,.1f} million, in windows that overlap",
             "files": human_size(found.file_bytes) if found.file_bytes else "on a server",

@@ -66,8 +66,13 @@ def _tell(console: Console, result: UpdateResult) -> None:
         length = (result.shift_east_m**2 + result.shift_north_m**2) ** 0.5
         console.say(
             f"The whole layer is shifted: the raster shows it {length:.2f} m away "
-            f"({result.shift_east_m:+.2f} m east, {result.shift_north_m:+.2f} m north). Polygons "
-            "that moved with it count as moved; own_shift_m says what is left."
+            f"({result.shift_east_m:+.2f} m east, {result.shift_north_m:+.2f} m north). "
+            + (
+                "Polygons that moved with it count as moved; own_shift_m says what is left."
+                if result.layer_moved
+                else "That is less than half a metre: polygons that stand count as confirmed, and "
+                "their outlines stay where they are."
+            )
         )
     if result.applied:
         console.say(f"{result.applied} features of the old layer were changed.")

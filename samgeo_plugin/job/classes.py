@@ -9,6 +9,8 @@ from typing import Optional
 from .fields import Parameters, option_field
 from .segment import shared
 
+_CLASS_FIELD = "Field of the examples that holds the class; empty values mean none of the classes."
+
 
 @dataclass(frozen=True)
 class ClassifyParameters(Parameters):
@@ -44,7 +46,7 @@ class ClassifyParameters(Parameters):
         "examples",
         about="Layer of examples (points, strokes, boxes, polygons); goes with the class field.",
     )
-    class_field: Optional[str] = shared("class_field")
+    class_field: Optional[str] = shared("class_field", about=_CLASS_FIELD)
     like: list[str] = shared("like")
     unlike: list[str] = shared("unlike")
     classifier: Optional[str] = shared("classifier")
@@ -102,7 +104,7 @@ class MapParameters(Parameters):
         "examples",
         about="Layer of examples (strokes, polygons, points); goes with the class field.",
     )
-    class_field: Optional[str] = shared("class_field")
+    class_field: Optional[str] = shared("class_field", about=_CLASS_FIELD)
     like: list[str] = shared("like")
     unlike: list[str] = shared("unlike")
     classifier: Optional[str] = shared("classifier")

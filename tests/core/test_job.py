@@ -119,3 +119,13 @@ def test_file_names_in_other_encodings_stay():
 def test_half_a_character_travels_escaped():
     line = job.encode(job.Failure(1, "ModelError", "no model \ud800"))
     assert job.decode(line).message == "no model \ud800"
+
+
+@pytest.mark.parametrize("command", ["classify", "surfaces", "roads"])
+def test_a_command_without_exemplars_does_not_speak_of_them(command):
+    from samgeo_core.cli.commands import main
+
+    help_of = {option.name: getattr(option, "help", "") for option in main.commands[command].params}
+    assert "class_field" in help_of
+    assert "exemplars" not in help_of
+    assert not [name for name, text in help_of.items() if "exemplar" in (text or "")]

@@ -13,6 +13,7 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
+from ...changes.common_shift import MOVES_LAYER
 from ...changes.compare import CONFIRMED, GONE, MERGED, MOVED, NEW, RESHAPED, UNSEEN, Changes
 from ...changes.evidence import Floats, Shapes
 from ...changes.measures import stood_on
@@ -44,9 +45,6 @@ UPDATE_FIELDS = (
 and ``review`` is empty, for whoever accepts or rejects that. ``shift_m`` is the whole way to what
 stands there now, ``own_shift_m`` what is left of it without the shift of the whole layer."""
 
-WHOLE_LAYER = 0.5
-"""Metres, and pixels: a shift of the whole layer below either is nobody's move."""
-
 
 def changed_frame(
     params: UpdateParameters,
@@ -69,7 +67,7 @@ def changed_frame(
     """
     common = np.array([gathered.shift.east, gathered.shift.north])
     change = changes.status.astype(object).copy()
-    shifted = bool(np.hypot(*common) >= max(WHOLE_LAYER, raster.ground_pixel))
+    shifted = bool(np.hypot(*common) >= max(MOVES_LAYER, raster.ground_pixel))
     if shifted:
         change[change == CONFIRMED] = MOVED  # with the whole layer, not by itself
     own = np.where((changes.status == MOVED)[:, None], changes.way, 0.0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
+from ...changes.common_shift import MOVES_LAYER
 from ...changes.compare import compare
 from ...earth.crs import known_crs
 from ...errors import ParameterError
@@ -49,7 +51,8 @@ class UpdateResult(JobResult):
 
     Args:
         counts: Objects of each status.
-        shift_east_m, shift_north_m: Of the whole layer, metres from the layer to the raster.
+        shift_east_m, shift_north_m: Of the whole layer, metres from the layer to the raster; 0
+            where it is less than a pixel, or too few polygons agree on it.
         applied: Features of the input that were changed, deleted or added.
     """
 
@@ -57,6 +60,11 @@ class UpdateResult(JobResult):
     shift_east_m: float = 0.0
     shift_north_m: float = 0.0
     applied: int = 0
+
+    @property
+    def layer_moved(self) -> bool:
+        """Whether the shift is large enough to move the polygons that stand."""
+        return math.hypot(self.shift_east_m, self.shift_north_m) >= MOVES_LAYER
 
 
 def update(

@@ -50,6 +50,16 @@ def test_segment_says_what_it_has_made(oracle, raster, tmp_path):
     assert output.exists()
 
 
+def test_a_plan_counts_one_scene_as_one(oracle, raster, tmp_path):
+    said = call(
+        "segment", raster, tmp_path / "{scene}.fgb", *SIZES, "--scenes", "each", "--dry-run"
+    )
+    assert said.exit_code == 0, said.output
+    assert "1 scene " in said.output
+    assert "1 scenes" not in said.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_libraries_warn_of_is_not_the_users_business(capsys):
     with reporting(Console()):
         warnings.warn("numpy will change", DeprecationWarning, stacklevel=1)
