@@ -9,12 +9,15 @@ Such weights as the shipped ones come from::
         --shared ../shared/data --cache CACHE --packs 1
     python -m samgeo_core.training train --cache CACHE --out RUN --minutes 100 --threads 1 \\
         --precision bfloat16 --start core/models/embedded/embedded.safetensors \\
-        --rate 1.2e-3 --settle 0.1
+        --rate 1.2e-3 --settle 0
     python -m samgeo_core.training export RUN/checkpoint.pt \\
         core/models/embedded/embedded.safetensors --cache CACHE --steps 160 \\
         --score-threshold 0.5 --stability-threshold 0.4
     python -m samgeo_core.training quality core/models/embedded/embedded.safetensors \\
         OUT.safetensors --cache CACHE --data DATA
+
+``--precision bfloat16`` is for CPUs with units for it (AMX); others take ten times as long with it
+as with float32, the default.
 
 On a GPU, from the shipped weights, within ten minutes (packs of at most 60 MB are enough: leave out
 the last scenes; 14 processes prepare crops)::

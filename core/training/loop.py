@@ -34,7 +34,7 @@ from ..models.embedded.network import (
     normalised,
 )
 from ..models.embedded.prompt_maps import STRIDE, PromptTensors
-from .datasets.crops import Crops, Part
+from .datasets.crops import Crops, LargeObjects, Part
 from .datasets.opencv import cv2
 from .dense import SameObject
 from .dense_heads import DenseTargets, dense_loss, dense_targets
@@ -49,6 +49,10 @@ DENSE = "dense_"
 
 LARGER = 1.6
 """Side of the larger crops beside that of the usual ones: they show large objects."""
+
+LARGEST = 8 / 3
+"""The same of the largest: what a job sees of a hall or a lake. Without them a network that goes on
+learning small objects leaves holes in large plain ones."""
 
 LONGEST_STEP = 30.0
 """Seconds of a step that the clock counts: a process that was stopped meanwhile loses nothing."""
@@ -71,6 +75,7 @@ class TrainConfig:
         objects: Prompts per crop.
         size: Side of a crop, pixels.
         large: Share of steps on fewer, larger crops.
+        largest: Share of steps on one crop that is larger still, mostly of large objects.
         rate: Highest learning rate.
         decay: AdamW's weight decay.
         ema: Decay of the averaged weights per step.
@@ -95,17 +100,18 @@ class TrainConfig:
     objects: int = 8
     size: int = 192
     large: float = 0.25
+    largest: float = 0.2
     rate: float = 1.5e-3
     decay: float = 0.03
     ema: float = 0.998
     workers: int = 1
     seed: int = 0
-    save_minutes: float = 8.0
+    save_minutes: float = 6.0
     device: str = "cpu"
     precision: str = "auto"
     later_rounds: tuple[float, ...] = (0.45, 0.25, 0.18, 0.12)
     settle: float = 0.5
-    dense: int = 40
+    dense: int = 48
     dense_rate: float = 3.0
     heads_only: bool = False
 
@@ -122,12 +128,15 @@ class Batches(IterableDataset[Batch]):
         rng = np.random.default_rng([self.seed, 0 if info is None else info.id])
         config = self.config
         small = Crops(self.parts, rng, config.size)
-        side = 32 * round(config.size * LARGER / 32)
-        large = Crops(self.parts, rng, side)
-        fewer = max(2, round(config.images * (config.size / side) ** 2))
+        sides = [32 * round(config.size * times / 32) for times in (LARGER, LARGEST)]
+        large, largest = Crops(self.parts, rng, sides[0]), LargeObjects(self.parts, rng, sides[1])
+        fewer = [round(config.images * (config.size / side) ** 2) for side in sides]
         while True:
-            if rng.random() < config.large:
-                yield make_batch(large, fewer, config.objects)
+            which = rng.random()
+            if which < config.largest:
+                yield make_batch(largest, max(1, fewer[1]), config.objects)
+            elif which < config.largest + config.large:
+                yield make_batch(large, max(2, fewer[0]), config.objects)
             else:
                 yield make_batch(small, config.images, config.objects)
 

@@ -391,6 +391,8 @@ class Crops:
     rng: np.random.Generator
     size: int = 256
     smallest: int = 40
+    preference: float = 0.25
+    """How much more often large objects are asked for: the exponent of their area."""
 
     def draw(self, objects: int) -> tuple[Sample, BoolArray]:
         """A crop and the masks of some of its objects (repeated where it has fewer).
@@ -402,7 +404,7 @@ class Crops:
         while True:
             part = self.parts[int(self.rng.choice(len(weights), p=weights / weights.sum()))]
             sample = part.samples[int(self.rng.integers(len(part.samples)))]
-            zoom = float(np.exp(self.rng.uniform(*np.log(part.zoom))))
+            zoom = self._zoom(part)
             if min(sample.image.shape[:2]) * zoom < self.size and self.rng.random() < BESIDE:
                 sample = self._with_others(sample, part)
             cut = crop(sample, self.size, zoom, self.rng)
@@ -414,6 +416,9 @@ class Crops:
                 if classes is None:
                     classes = np.zeros(labels.shape[1:], np.uint8)
                 return Sample(recolour(cut.image, self.rng), both, classes, cut.whole), masks
+
+    def _zoom(self, part: Part) -> float:
+        return float(np.exp(self.rng.uniform(*np.log(part.zoom))))
 
     def _with_others(self, sample: Sample, part: Part) -> Sample:
         """A picture with three others of the same size around it."""
@@ -431,7 +436,7 @@ class Crops:
             good = np.flatnonzero((areas >= self.smallest) & (areas < 0.75 * layer.size))
             layers += [number] * len(good)
             ids += list(good)
-            weights += list((0.5 if number else 1.0) * areas[good] ** 0.25)
+            weights += list((0.5 if number else 1.0) * areas[good] ** self.preference)
         if not ids:
             return None
         p = np.array(weights) / np.sum(weights)
@@ -439,3 +444,14 @@ class Crops:
         chosen = self.rng.choice(len(ids), count, replace=False, p=p)
         chosen = np.resize(chosen, objects)
         return np.stack([labels[layers[i]] == ids[i] for i in chosen])
+
+
+@dataclass
+class LargeObjects(Crops):
+    """Crops that are magnified more than others, in which large objects are mostly asked for."""
+
+    preference: float = 0.75
+
+    def _zoom(self, part: Part) -> float:
+        least, most = np.log(part.zoom)
+        return float(np.exp(self.rng.uniform((least + most) / 2, most)))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 import dataclasses
+import itertools
 import json
 import os
 from pathlib import Path
@@ -120,6 +121,29 @@ def test_crops_give_masks_of_labelled_objects_only():
         assert drawn.image.shape == (128, 128, 3)
         assert masks.shape == (6, 128, 128)
         assert (masks.sum((1, 2)) >= crops.smallest).all()
+
+
+def test_crops_of_large_objects_are_magnified_and_ask_for_the_largest():
+    labels = np.zeros((1, 96, 96), np.uint16)
+    labels[0, 10:70, 10:70] = 1
+    for number in range(9):
+        row, col = 76 + 7 * (number // 5), 4 + 16 * (number % 5)
+        labels[0, row : row + 5, col : col + 9] = 2 + number
+    image = np.repeat((labels[0] > 0).astype(np.uint8)[..., None] * 200, 3, -1)
+    part = data.Part("hall", [data.Sample(image, labels)], 1.0, (0.5, 2.0))
+    sides = {}
+    for kind in (data.Crops, data.LargeObjects):
+        crops = kind([part], np.random.default_rng(0), 192)
+        drawn = [crops.draw(1)[1] for _ in range(40)]
+        sides[kind] = np.median([np.sqrt(masks.sum()) for masks in drawn])
+    assert sides[data.LargeObjects] > 60 > sides[data.Crops]
+
+
+def test_batches_show_crops_of_three_sizes_and_one_picture_of_the_largest(tmp_path):
+    settings = dataclasses.replace(config(tmp_path), large=0.3, largest=0.3)
+    batches = loop.Batches([small_part()], settings, 0)
+    shapes = {tuple(batch["images"].shape) for batch in itertools.islice(batches, 25)}
+    assert shapes == {(2, 3, 64, 64), (2, 3, 96, 96), (1, 3, 160, 160)}
 
 
 def test_regions_with_a_sharp_border_are_found():
