@@ -31,6 +31,7 @@ from ..errors import CheckpointError, OutputError, ParameterError
 from ..models.catalogue import CATALOGUE, EMBEDDED, find
 from ..models.weights import checkpoints
 from ..models.weights.download import Listener
+from ..parallel.atomic_write import move, new_folder
 from . import install
 from .target import PLATFORMS, VERSIONS, Target, here
 
@@ -128,13 +129,16 @@ def make_bundle(
         raise OutputError(f"{folder} holds something already: name a new folder.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-            work = Path(place) / "bundle"
+        place = new_folder(folder.parent, f".{folder.name}.")
+        try:
+            work = place / "bundle"
             work.mkdir()
             names = _fill(work, options, run, say, listener)
             if folder.exists():
                 folder.rmdir()
-            os.replace(work, folder)
+            move(work, folder)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written ({error.strerror or error}): free some space, or name "

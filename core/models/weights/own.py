@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from ...errors import CheckpointError, ModelError, OutputError
 from ...job import option
+from ...parallel.atomic_write import move, new_folder
 from ..catalogue import CATALOGUE
 from .files import check_file, delete_folder
 
@@ -223,7 +223,7 @@ def save_own(
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=target.parent))
+        part = new_folder(target.parent, f".{name}.", ".part")
         try:
             new, old = part / name, part / ".before"
             new.mkdir(mode=0o755)
@@ -239,12 +239,12 @@ def save_own(
             )
             complete(file)
             if target.exists():
-                target.rename(old)
+                move(target, old)
             try:
-                new.rename(target)
+                move(new, target)
             except OSError:
                 if old.exists():
-                    old.rename(target)
+                    move(old, target)
                 raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
