@@ -31,7 +31,7 @@ from ..errors import CheckpointError, OutputError, ParameterError
 from ..models.catalogue import CATALOGUE, EMBEDDED, find
 from ..models.weights import checkpoints
 from ..models.weights.download import Listener
-from ..parallel.atomic_write import move, new_folder
+from ..parallel.atomic_write import move, names_in, new_folder, remove_empty
 from . import install
 from .target import PLATFORMS, VERSIONS, Target, here
 
@@ -125,7 +125,7 @@ def make_bundle(
     """
     options, run = options or BundleOptions(), run or _pip
     folder = folder.resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or names_in(folder)):
         raise OutputError(f"{folder} holds something already: name a new folder.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def make_bundle(
             work.mkdir()
             names = _fill(work, options, run, say, listener)
             if folder.exists():
-                folder.rmdir()
+                remove_empty(folder)
             move(work, folder)
         finally:
             shutil.rmtree(place, ignore_errors=True)

@@ -18,6 +18,7 @@ from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
 from ..notes import warn
+from ..parallel.atomic_write import names_in
 from ..parameters import plain
 from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
@@ -97,7 +98,7 @@ def export_labels(
         ) as opened,
     ):
         run = ShortRun(target, None, "labels", (seen(labels, options.area), stamps(*names), asked))
-        free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+        free = not target.exists() or (target.is_dir() and not names_in(target))
         if not free and not run.owns_output:
             raise OutputError(f"{target} exists and is not empty: choose a new folder.")
         chips = list(cut_chips(opened, labels, layer, options))

@@ -31,7 +31,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..job import option
-from ..parallel.atomic_write import move, new_folder
+from ..parallel.atomic_write import is_of_system, move, new_folder
 from ..parallel.file_lock import FileLock
 from .formats import Format, format_of
 from .geopackage import append_layer, layer_digest
@@ -325,6 +325,8 @@ def output_digest(path: str | Path, layer: str) -> str | None:
 def _folder_digest(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=20)
     for path in sorted(folder.rglob("*")):
+        if is_of_system(path.name):
+            continue
         digest.update(os.fsencode(path.relative_to(folder)) + b"\0")
         if path.is_file():
             digest.update(b"%d\0" % path.stat().st_size)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..masks.job_folder import JobFolder
-from ..parallel.atomic_write import move
+from ..parallel.atomic_write import move, remove_empty
 from ..sources.vector_input.paths import parts_of
 from .publish import output_digest, real_path, recover
 from .reader import LayerLike
@@ -158,7 +158,7 @@ class ShortRun:
         if self.owns_output:
             move(final, made.with_name(".replaced.part"))
         elif final.exists():
-            final.rmdir()
+            remove_empty(final)
         move(made, final)
 
     def _note(self, path: Path, layer: str, digest: str) -> None:

@@ -31,7 +31,7 @@ from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
 from ..errors import OutputError
 from ..notes import collected, warn
-from ..parallel.atomic_write import new_folder
+from ..parallel.atomic_write import names_in, new_folder
 from ..sources.vector_input.reading import NESTED, as_text
 from ..types import GEOMETRY
 from ..vectors.schema import FIELDS, RESERVED, Field
@@ -88,7 +88,7 @@ def check_output(
     if final.is_dir():
         if not form.folder:
             raise OutputError(f"The output {path} is a folder: give the name of a file.")
-        others = sorted({*os.listdir(final)} - {one.name for one in files_of(final)})
+        others = sorted({*names_in(final)} - {one.name for one in files_of(final)})
         if others:
             raise OutputError(
                 f"The folder {path} holds {others[0]}, which is no part of a layer: choose another "

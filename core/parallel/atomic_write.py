@@ -56,6 +56,38 @@ def new_folder(parent: Path, prefix: str, suffix: str = "") -> Path:
             return folder
 
 
+_OF_SYSTEMS = (".ds_store", "thumbs.db", "desktop.ini")
+
+
+def is_of_system(name: str) -> bool:
+    """Whether macOS or Windows put a file of this name into a folder because somebody looked at it.
+
+    macOS keeps what a drive's file system has no room for in ``._town.tif`` beside ``town.tif``.
+    """
+    return name.lower() in _OF_SYSTEMS or name.startswith("._")
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names of what a folder holds, but for :func:`is_of_system`.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return [name for name in os.listdir(folder) if not is_of_system(name)]
+
+
+def remove_empty(folder: Path) -> None:
+    """Delete a folder that holds nothing, but for :func:`is_of_system`.
+
+    Raises:
+        OSError: It holds something.
+    """
+    if not names_in(folder):
+        for name in os.listdir(folder):
+            (folder / name).unlink()
+    folder.rmdir()
+
+
 def replace_atomically(
     path: Path,
     write: Callable[[Path], object],
