@@ -252,7 +252,9 @@ def _pip(arguments: Sequence[str], target: Target) -> None:
         ParameterError: It failed; its last line says why.
     """
     command = [*target.pip, "--disable-pip-version-check", "--no-input", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
     if done.returncode:
         errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
         why = (errors or done.stdout.strip().splitlines() or ["it said nothing"])[-1]

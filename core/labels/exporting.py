@@ -92,7 +92,7 @@ def export_labels(
     )
     asked = (form, layer, options, image_format, as_runs)
     with (
-        tempfile.TemporaryDirectory(prefix="samgeo-") as memory,
+        tempfile.TemporaryDirectory(prefix="samgeo-", ignore_cleanup_errors=True) as memory,
         open_raster(
             names := raster_paths(raster, Path(memory)), RasterOptions(allow_remote=allow_remote)
         ) as opened,

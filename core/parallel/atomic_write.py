@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import sys
 import time
@@ -65,6 +66,14 @@ def is_of_system(name: str) -> bool:
     macOS keeps what a drive's file system has no room for in ``._town.tif`` beside ``town.tif``.
     """
     return name.lower() in _OF_SYSTEMS or name.startswith("._")
+
+
+_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9])(\..*)?", re.IGNORECASE)
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows takes a file's name for a device, with any extension."""
+    return _DEVICES.fullmatch(name) is not None
 
 
 def names_in(folder: Path) -> list[str]:

@@ -7,13 +7,21 @@ import contextlib
 import os
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from types import SimpleNamespace
 
 import pytest
 from qgis.core import QgsSettings
 
-from samgeo_plugin.setup import base_libraries, environment, environment_job, pythons, setup_plan
+from samgeo_plugin import settings
+from samgeo_plugin.setup import (
+    base_libraries,
+    environment,
+    environment_job,
+    network,
+    pythons,
+    setup_plan,
+)
 from samgeo_plugin.setup.environment import Marker
 from samgeo_plugin.setup.setup_plan import PythonFacts, Size
 
@@ -204,3 +212,40 @@ def test_what_replaces_the_engine_s_files_waits_until_it_has_ended(client, wait)
     assert alive == [False]
     engine.stop(then=lambda: alive.append(False))
     assert len(alive) == 2, "none runs: at once"
+
+
+def test_a_temporary_folder_with_an_open_file_takes_no_result_away(monkeypatch, qgis_app):
+    from samgeo_plugin.processing import jobs
+
+    def refused(path: object, *_: object, **__: object) -> None:
+        raise PermissionError(13, "The process cannot access the file", str(path))
+
+    with jobs.temporary_folder() as folder:
+        (folder / "given.gpkg").touch()
+        monkeypatch.setattr(os, "unlink", refused)
+    monkeypatch.undo()
+    assert folder.exists()
+    with jobs.temporary_folder() as other:
+        (other / "given.gpkg").touch()
+    assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"cannot open C:\Users\Ada\x.tif",
+        "cannot open C:/Users/Ada/x.tif",
+        r"cannot open 'c:\\users\\ada\\x.tif'",
+    ],
+)
+def test_a_report_names_no_user_of_windows(monkeypatch, text):
+    monkeypatch.setattr(network.Path, "home", lambda: PureWindowsPath(r"C:\Users\Ada"))
+    assert "ada" not in network.without_secrets(text).lower()
+    assert "~" in network.without_secrets(text)
+
+
+def test_a_conda_environment_of_windows_is_used_as_it_is(place, tmp_path):
+    (tmp_path / "python.exe").touch()
+    settings.PYTHON.set(str(tmp_path))
+    assert environment.own_python() == str(tmp_path / "python.exe")
+    settings.PYTHON.clear()

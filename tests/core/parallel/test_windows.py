@@ -10,9 +10,13 @@ from pathlib import Path
 import geopandas as gpd
 import pytest
 import shapely
+from samgeo_core.errors import ModelError
+from samgeo_core.in_memory import temporary_folder
 from samgeo_core.layers.writer import LayerWriter
+from samgeo_core.models.weights.own import check_name
 from samgeo_core.parallel import atomic_write
 from samgeo_core.parallel.atomic_write import move, new_folder, write_atomically
+from samgeo_core.sources.scenes import _as_file_name
 
 KINDS = ("town.gpkg", "town.geojson", "town.shp")
 
@@ -95,3 +99,32 @@ def test_a_folder_that_takes_no_files_is_said_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "mkdir", refused)
     with pytest.raises(PermissionError):
         new_folder(tmp_path, ".town.")
+
+
+def test_a_temporary_folder_with_an_open_file_does_not_end_what_is_done(tmp_path, monkeypatch):
+    """Windows deletes no open file."""
+
+    def refused(path: str, *_: object, **__: object) -> None:
+        raise PermissionError(13, "The process cannot access the file", str(path))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with temporary_folder(None) as folder:
+        (folder / "raster.tif").touch()
+        monkeypatch.setattr(os, "unlink", refused)
+    monkeypatch.undo()
+    assert folder.exists()
+
+
+@pytest.mark.parametrize("name", ["con", "nul", "aux.v2", "com1", "roofs."])
+def test_names_that_windows_has_no_files_of_are_no_names_of_models(name):
+    with pytest.raises(ModelError, match="cannot be the name"):
+        check_name(name)
+    assert check_name("contours") == "contours"
+
+
+def test_layers_of_scenes_have_names_that_windows_knows():
+    assert [_as_file_name(text) for text in ("AUX", "nul.2024", "2024-05-01T10:30:00Z")] == [
+        "AUX_",
+        "nul.2024_",
+        "2024-05-01T10_30_00Z",
+    ]
