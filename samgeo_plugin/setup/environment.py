@@ -146,7 +146,9 @@ def own_python() -> str:
     named = os.environ.get("SAMGEO_PYTHON") or settings.PYTHON.get()
     path = Path(named) if named else None
     if path is not None and path.is_dir():
-        return str(python_of(path))
+        # On Windows conda's environments have it in the folder itself.
+        beside = path / "python.exe"
+        return str(beside if beside.exists() else python_of(path))
     return str(named)
 
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ...errors import CheckpointError, ModelError, OutputError
 from ...job import option
-from ...parallel.atomic_write import move, new_folder
+from ...parallel.atomic_write import is_device, move, new_folder
 from ..catalogue import CATALOGUE
 from .files import check_file, delete_folder
 
@@ -92,10 +92,11 @@ def check_name(name: str) -> str:
     Raises:
         ModelError: It is neither.
     """
-    if not _NAME.fullmatch(name) or name.endswith((".pt", ".pth", ".safetensors")):
+    unfit = name.endswith((".pt", ".pth", ".safetensors", ".")) or is_device(name)
+    if unfit or not _NAME.fullmatch(name):
         raise ModelError(
             f"{name!r} cannot be the name of a model: use small letters, digits, '-' and '_', and "
-            "begin with a letter or digit."
+            "begin with a letter or digit; Windows has no files named con, nul and the like."
         )
     if name in CATALOGUE:
         raise ModelError(f"{name} is the name of a published model: choose another.")
