@@ -129,7 +129,9 @@ def temporary_folder(job: str | Path | None) -> Iterator[Path]:
     with ExitStack() as closing:
         folder = None if job is None else _folder_of(job, closing)
         if folder is None:
-            folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="samgeo-")))
+            # Windows deletes no file that is open: it stays rather than end a finished job.
+            temporary = tempfile.TemporaryDirectory(prefix="samgeo-", ignore_cleanup_errors=True)
+            folder = Path(closing.enter_context(temporary))
         yield folder
 
 

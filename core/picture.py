@@ -65,7 +65,7 @@ def show(
         ) from error
     layer, column = _drawn(polygons, column)
     with (
-        tempfile.TemporaryDirectory(prefix="samgeo-") as folder,
+        tempfile.TemporaryDirectory(prefix="samgeo-", ignore_cleanup_errors=True) as folder,
         open_raster(paths := raster_paths(raster, Path(folder))) as opened,
     ):
         t, (height, width) = opened.transform, opened.shape

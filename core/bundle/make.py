@@ -31,6 +31,7 @@ from ..errors import CheckpointError, OutputError, ParameterError
 from ..models.catalogue import CATALOGUE, EMBEDDED, find
 from ..models.weights import checkpoints
 from ..models.weights.download import Listener
+from ..parallel.atomic_write import move, names_in, new_folder, remove_empty
 from . import install
 from .target import PLATFORMS, VERSIONS, Target, here
 
@@ -124,17 +125,20 @@ def make_bundle(
     """
     options, run = options or BundleOptions(), run or _pip
     folder = folder.resolve()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or names_in(folder)):
         raise OutputError(f"{folder} holds something already: name a new folder.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-            work = Path(place) / "bundle"
+        place = new_folder(folder.parent, f".{folder.name}.")
+        try:
+            work = place / "bundle"
             work.mkdir()
             names = _fill(work, options, run, say, listener)
             if folder.exists():
-                folder.rmdir()
-            os.replace(work, folder)
+                remove_empty(folder)
+            move(work, folder)
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written ({error.strerror or error}): free some space, or name "
@@ -248,7 +252,9 @@ def _pip(arguments: Sequence[str], target: Target) -> None:
         ParameterError: It failed; its last line says why.
     """
     command = [*target.pip, "--disable-pip-version-check", "--no-input", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
     if done.returncode:
         errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
         why = (errors or done.stdout.strip().splitlines() or ["it said nothing"])[-1]

@@ -18,6 +18,7 @@ from ..job import ExportLabelsParameters, Progress
 from ..layers.reader import LayerLike
 from ..layers.record import ShortRun, seen, stamps
 from ..notes import warn
+from ..parallel.atomic_write import names_in
 from ..parameters import plain
 from ..raster.raster import Raster, RasterOptions, open_raster
 from .chips import DRIVERS, Chip, ChipOptions, cut_chips, write_image
@@ -91,13 +92,13 @@ def export_labels(
     )
     asked = (form, layer, options, image_format, as_runs)
     with (
-        tempfile.TemporaryDirectory(prefix="samgeo-") as memory,
+        tempfile.TemporaryDirectory(prefix="samgeo-", ignore_cleanup_errors=True) as memory,
         open_raster(
             names := raster_paths(raster, Path(memory)), RasterOptions(allow_remote=allow_remote)
         ) as opened,
     ):
         run = ShortRun(target, None, "labels", (seen(labels, options.area), stamps(*names), asked))
-        free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+        free = not target.exists() or (target.is_dir() and not names_in(target))
         if not free and not run.owns_output:
             raise OutputError(f"{target} exists and is not empty: choose a new folder.")
         chips = list(cut_chips(opened, labels, layer, options))

@@ -25,13 +25,13 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
 from ..job import option
+from ..parallel.atomic_write import is_of_system, move, new_folder
 from ..parallel.file_lock import FileLock
 from .formats import Format, format_of
 from .geopackage import append_layer, layer_digest
@@ -70,8 +70,7 @@ class Workplace:
     def __init__(self, final: Path) -> None:
         self.final = final
         while True:
-            name = tempfile.mkdtemp(prefix=f".{final.stem}.", suffix=".part", dir=final.parent)
-            self.folder = Path(name)
+            self.folder = new_folder(final.parent, f".{final.stem}.", ".part")
             self._lock = FileLock(self.folder / "lock")
             try:
                 if self._lock.acquire():
@@ -176,7 +175,7 @@ def _place(target: Path, final: Path, *, overwrite: bool) -> None:
         FileExistsError: There is one.
     """
     if overwrite:
-        target.replace(final)
+        move(target, final)
         return
     try:
         os.link(target, final)  # unlike a rename, it never replaces
@@ -185,9 +184,10 @@ def _place(target: Path, final: Path, *, overwrite: bool) -> None:
     except OSError:  # the drive has no hard links; others of this engine are locked out
         if final.exists():
             raise FileExistsError(final) from None
-        os.rename(target, final)
+        move(target, final)
     else:
-        target.unlink()
+        with contextlib.suppress(OSError):  # Windows, while a scanner has it open
+            target.unlink()
 
 
 # -- several files ---------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def _move_set(form: Format, place: Workplace, *, overwrite: bool) -> None:
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     (place.folder / "old").mkdir()
-    partial.replace(manifest)
+    move(partial, manifest)
     try:
         _move_on(place.folder, plan)
     except OSError:
@@ -226,20 +226,20 @@ def _move_on(folder: Path, plan: dict[str, Any]) -> None:
     for name in reversed(plan["old"]):
         replaced = name not in plan["new"] or (folder / name).exists()
         if replaced and not (old / name).exists() and (beside / name).exists():
-            (beside / name).replace(old / name)
+            move(beside / name, old / name)
     for name in plan["new"]:
         if (folder / name).exists():
-            (folder / name).replace(beside / name)
+            move(folder / name, beside / name)
 
 
 def _move_back(folder: Path, plan: dict[str, Any]) -> None:
     beside, old = folder.parent, folder / "old"
     for name in reversed(plan["new"]):
         if not (folder / name).exists() and (beside / name).exists():
-            (beside / name).replace(folder / name)
+            move(beside / name, folder / name)
     for name in plan["old"]:
         if (old / name).exists():
-            (old / name).replace(beside / name)
+            move(old / name, beside / name)
 
 
 # -- leftovers -------------------------------------------------------------------------------------
@@ -325,6 +325,8 @@ def output_digest(path: str | Path, layer: str) -> str | None:
 def _folder_digest(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=20)
     for path in sorted(folder.rglob("*")):
+        if is_of_system(path.name):
+            continue
         digest.update(os.fsencode(path.relative_to(folder)) + b"\0")
         if path.is_file():
             digest.update(b"%d\0" % path.stat().st_size)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import OutputError
 from ..masks.job_folder import JobFolder
+from ..parallel.atomic_write import move, remove_empty
 from ..sources.vector_input.paths import parts_of
 from .publish import output_digest, real_path, recover
 from .reader import LayerLike
@@ -155,10 +156,10 @@ class ShortRun:
         final = real_path(output)
         self._note(final, final.stem, output_digest(made, final.stem) or "")
         if self.owns_output:
-            final.replace(made.with_name(".replaced.part"))
+            move(final, made.with_name(".replaced.part"))
         elif final.exists():
-            final.rmdir()
-        made.replace(final)
+            remove_empty(final)
+        move(made, final)
 
     def _note(self, path: Path, layer: str, digest: str) -> None:
         Record(self._made_by, str(path), layer, digest, {}).keep(self.folder)

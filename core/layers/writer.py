@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from datetime import datetime, timezone
@@ -32,6 +31,7 @@ from ..earth.crs import known_crs
 from ..earth.reproject import Reprojection
 from ..errors import OutputError
 from ..notes import collected, warn
+from ..parallel.atomic_write import names_in, new_folder
 from ..sources.vector_input.reading import NESTED, as_text
 from ..types import GEOMETRY
 from ..vectors.schema import FIELDS, RESERVED, Field
@@ -88,7 +88,7 @@ def check_output(
     if final.is_dir():
         if not form.folder:
             raise OutputError(f"The output {path} is a folder: give the name of a file.")
-        others = sorted({*os.listdir(final)} - {one.name for one in files_of(final)})
+        others = sorted({*names_in(final)} - {one.name for one in files_of(final)})
         if others:
             raise OutputError(
                 f"The folder {path} holds {others[0]}, which is no part of a layer: choose another "
@@ -112,12 +112,13 @@ def check_output(
     if any(not os.access(file, os.W_OK) for file in form.files(final)):
         raise OutputError(f"The output {path} is read-only: allow it to be changed.")
     try:
-        with tempfile.TemporaryFile(dir=final.parent):
-            pass
+        probe = new_folder(final.parent, f".{final.stem}.", ".part")
     except OSError as error:
         raise OutputError(
             f"The folder {final.parent} cannot be written to: {error.strerror}."
         ) from error
+    with contextlib.suppress(OSError):  # a writer that looks for leftovers was quicker
+        probe.rmdir()
     return form
 
 

@@ -39,7 +39,7 @@ from typing import Any
 
 from ..errors import JobError, OutputError
 from ..job import option
-from ..parallel.atomic_write import write_atomically
+from ..parallel.atomic_write import names_in, write_atomically
 from ..parallel.file_lock import FileLock
 
 _VERSION = 1
@@ -110,7 +110,7 @@ class JobFolder:
 
     def _refuse_other_files(self, known: Collection[str]) -> None:
         try:
-            names = os.listdir(self.folder)
+            names = names_in(self.folder)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -12,6 +12,7 @@ from typing import cast
 
 from ..errors import ParameterError, RasterError
 from ..job import option
+from ..parallel.atomic_write import is_device
 from .dates import moment_in_name, moment_in_sidecar
 from .names import expand_sources, gdal_name, short_name
 from .references import document_of, files_named, parsed, references_of
@@ -92,7 +93,8 @@ def _stem(source: str) -> str:
 
 
 def _as_file_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", text).strip("._")[:120] or "scene"
+    name = re.sub(r"[^\w.-]+", "_", text).strip("._")[:120].rstrip(".") or "scene"
+    return f"{name}_" if is_device(name) else name
 
 
 def _unlike(names: Sequence[str]) -> list[str]:

@@ -95,6 +95,9 @@ class EngineClient(QObject):
         self._out = LineBuffer()
         self._err = LineBuffer(limit=1 << 20)
         self._last_words: deque[str] = deque(maxlen=40)
+        self._leaving: list[QProcess] = []
+        """Engines that were asked to end and still run."""
+        self._afterwards: list[Callable[[], None]] = []
         self._calls: dict[int, _Call] = {}
         self._next_id = 1
         self._state = STOPPED
@@ -179,13 +182,20 @@ class EngineClient(QObject):
         if call is not None:
             call.on_result = call.on_failure = call.on_progress = None
 
-    def stop(self) -> None:
-        """Ask the engine to end, and see to it; returns at once."""
+    def stop(self, then: Optional[Callable[[], None]] = None) -> None:
+        """Ask the engine to end, and see to it; returns at once.
+
+        Args:
+            then: Called when it has ended, at once where none runs: Windows neither replaces nor
+                deletes the files of a program that runs.
+        """
         process = self._process
-        if process is None:
-            return
-        self._part_from(process)
-        QTimer.singleShot(int(self._patience.stop * 1000), lambda: _kill(process))
+        if process is not None:
+            self._part_from(process)
+            QTimer.singleShot(int(self._patience.stop * 1000), lambda: _kill(process))
+        if then is not None:
+            self._afterwards.append(then)
+            self._call_afterwards()
 
     def stop_and_wait(self, seconds: float = 4.0) -> None:
         """For QGIS's end: no process may be left behind."""
@@ -230,13 +240,34 @@ class EngineClient(QObject):
             process.errorOccurred,
         ):
             signal.disconnect()
-        process.finished.connect(process.deleteLater)
+        self._leaving.append(process)
+        process.finished.connect(lambda *_: self._left(process))
+        process.errorOccurred.connect(lambda error: self._never_came(process, error))
         process.write(encode(Request(self._next_id, "shutdown")))
         self._next_id += 1
         process.closeWriteChannel()
         self._hello = None
         self._set_state(STOPPED)
         self._fail_all(list(self._calls), Failure(None, "Cancelled", tr("The engine was stopped.")))
+
+    def _left(self, process: QProcess) -> None:
+        if sip.isdeleted(self) or sip.isdeleted(process):  # QGIS is closing
+            return
+        if process in self._leaving:
+            self._leaving.remove(process)
+            process.deleteLater()
+        self._call_afterwards()
+
+    def _never_came(self, process: QProcess, error: Any) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._left(process)
+
+    def _call_afterwards(self) -> None:
+        waiting = [] if self._leaving else self._afterwards
+        if waiting:
+            self._afterwards = []
+        for call in waiting:
+            call()
 
     def _start_failed(self, process: QProcess, error: Any) -> None:
         if process is not self._process or error != QProcess.ProcessError.FailedToStart:

@@ -253,7 +253,7 @@ class EnvironmentWidget(QWidget):
                 python=facts.path,
             )
         names = {step.name for step in plan.steps}
-        if names <= {"engine", "check"}:
+        if names <= {setup_plan.LIBRARIES, "engine", "check"}:
             return tr("The engine's own wheel is installed from the plugin; few or no downloads.")
         return tr(
             "A click downloads about {download} MB (PyTorch for {build} and the packages that the "
@@ -289,9 +289,9 @@ class EnvironmentWidget(QWidget):
             return
         if self._facts is None or self._setup.running:
             return
-        self._client.stop()
         # "Set up again" is from the start, as the user asked; packages come from pip's cache.
-        self._setup.start(self._plan(self._facts, environment.state()))
+        plan, setup = self._plan(self._facts, environment.state()), self._setup
+        self._client.stop(then=lambda: setup.start(plan))
 
     def _plan(self, facts: PythonFacts, state: str) -> Plan:
         """What a click does in this state."""
@@ -308,11 +308,11 @@ class EnvironmentWidget(QWidget):
         )
         if answer != QMessageBox.StandardButton.Yes:
             return
-        self._client.stop()
         setup = self._setup
         setup.tell(tr("Removing…"))
         # The window may be gone when it is done; the setup is not.
-        remove(lambda error: setup.tell(error or tr("The environment was removed.")))
+        done = tr("The environment was removed.")
+        self._client.stop(then=lambda: remove(lambda error: setup.tell(error or done)))
 
     def show_report(self) -> None:
         """Write the report into the box and onto the clipboard."""

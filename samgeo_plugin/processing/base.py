@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -138,14 +137,14 @@ class EngineAlgorithm(ParameterAlgorithm):
     ) -> dict[str, Any]:
         why, cancelled = "", False
         try:
-            with tempfile.TemporaryDirectory(prefix="samgeo-") as folder:
+            with jobs.temporary_folder() as folder:
                 return self._checked_work(
                     Given(
                         self,
                         parameters,
                         context,
                         feedback,
-                        Path(folder),
+                        folder,
                         self._layer,
                         tuple(self._others),
                     )

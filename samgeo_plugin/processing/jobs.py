@@ -9,8 +9,9 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,20 @@ def folders_in(params: Mapping[str, Any]) -> list[Path]:
             if isinstance(text, str) and root() in Path(text).parents:
                 found.add(root() / Path(text).relative_to(root()).parts[0])
     return sorted(found)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that is deleted at the end, as far as that can be done.
+
+    Windows deletes no file that is open, and QGIS keeps files open for a while after a layer is
+    gone: what is left there must not take a finished result away.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="samgeo-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def touch(folders: Iterable[Path]) -> None:

@@ -77,6 +77,26 @@ def python_of(environment: Path) -> Path:
     return environment / "bin" / "python"
 
 
+def has_python(environment: Path) -> bool:
+    """Whether a venv has its Python and the one that it was made with.
+
+    The latter goes with a QGIS that is updated or removed, where it was QGIS's. On Windows the
+    venv's own ``python.exe`` stays and cannot start.
+    """
+    if not python_of(environment).exists():
+        return False
+    try:
+        lines = (environment / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return True  # not known
+    for line in lines:
+        name, _, home = line.partition("=")
+        if name.strip() == "home":
+            programs = ("python.exe", "python3", "python")
+            return any((Path(home.strip()) / program).exists() for program in programs)
+    return True
+
+
 def read_marker(environment: Path) -> Optional[Marker]:
     """What was done there; None where the folder is not ours."""
     try:
@@ -126,7 +146,9 @@ def own_python() -> str:
     named = os.environ.get("SAMGEO_PYTHON") or settings.PYTHON.get()
     path = Path(named) if named else None
     if path is not None and path.is_dir():
-        return str(python_of(path))
+        # On Windows conda's environments have it in the folder itself.
+        beside = path / "python.exe"
+        return str(beside if beside.exists() else python_of(path))
     return str(named)
 
 
@@ -137,7 +159,7 @@ def state() -> str:
     marker = read_marker(folder())
     if marker is None:
         return ABSENT
-    if not marker.complete or not python_of(folder()).exists():
+    if not marker.complete or not has_python(folder()):
         return PARTIAL
     if wheel_version() and marker.engine != wheel_version():
         # An engine of a bundle of another version is what the user chose to have.

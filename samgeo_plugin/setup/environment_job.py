@@ -35,6 +35,34 @@ _TASKS: list[QgsTask] = []
 
 _HINTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (
+        # OSGeo4W's Python and QGIS's on macOS, where their libraries are not found.
+        (
+            "SSL module is not available",
+            "ssl module in Python is not available",
+            "lacks SSL or SQLite",
+            "No module named 'encodings'",
+            "Fatal Python error",
+            "Library not loaded",
+        ),
+        "This Python cannot run the engine; install Python 3.12 from python.org, restart QGIS, "
+        "then retry.",
+    ),
+    (
+        ("Long Path support", "WinError 206", "filename or extension is too long"),
+        "A path in the folder is too long for Windows; choose a folder with a shorter path, such "
+        "as C:\\samgeo.",
+    ),
+    (
+        ("Visual C++ Redistributable", "WinError 126", "WinError 1114", "DLL load failed"),
+        "Libraries of Microsoft Visual C++ are missing or too old; install them from "
+        "https://aka.ms/vs/17/release/vc_redist.x64.exe, then retry.",
+    ),
+    (
+        ("WinError 32", "used by another process", "WinError 5]"),
+        "A file of the environment is in use or protected; close other windows of QGIS and "
+        "programs that use the engine, then retry, or choose another folder.",
+    ),
+    (
         ("No space left", "not enough space", "Errno 28", "ENOSPC"),
         "The disk is full; free some space or choose another folder, then retry.",
     ),
@@ -140,6 +168,22 @@ def _free(folder: Path) -> float:
 def _translated() -> list[str]:
     """Never called: names the sentences above for the translations."""
     return [
+        tr(
+            "This Python cannot run the engine; install Python 3.12 from python.org, restart QGIS, "
+            "then retry."
+        ),
+        tr(
+            "A path in the folder is too long for Windows; choose a folder with a shorter path, "
+            "such as C:\\samgeo."
+        ),
+        tr(
+            "Libraries of Microsoft Visual C++ are missing or too old; install them from "
+            "https://aka.ms/vs/17/release/vc_redist.x64.exe, then retry."
+        ),
+        tr(
+            "A file of the environment is in use or protected; close other windows of QGIS and "
+            "programs that use the engine, then retry, or choose another folder."
+        ),
         tr("The disk is full; free some space or choose another folder, then retry."),
         tr(
             "The server's certificate is not trusted; add your network's authority to QGIS's "

@@ -51,4 +51,9 @@ def without_secrets(text: str) -> str:
     """The text with accounts in addresses and the user's home taken out, fit to be pasted."""
     text = re.sub(r"(\w+://)[^/\s:@]+(:[^/\s@]*)?@", r"\1***@", text)
     home = str(Path.home())
-    return text.replace(home, "~") if len(home) > 1 else text
+    if len(home) < 2:
+        return text
+    # On Windows QGIS writes it with slashes, and the texts of errors with doubled backslashes.
+    forms = (home, home.replace("\\", "\\\\"), home.replace("\\", "/"))
+    flags = re.IGNORECASE if "\\" in home else 0
+    return re.sub("|".join(map(re.escape, forms)), "~", text, flags=flags)

@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from .environment import (
     MARKER,
     Marker,
     folder,
+    has_python,
     python_of,
     read_marker,
     standard_folder,
@@ -33,6 +33,7 @@ from .environment import (
     wheel_version,
 )
 from .gpu import CUDA_12, CUDA_13
+from .pythons import python_candidates as python_candidates
 
 MINIMUM_PYTHON = (3, 10)
 EXTRAS = "concepts,training"
@@ -40,6 +41,12 @@ EXTRAS = "concepts,training"
 
 CLEAR = "clear"
 """A step that is never remembered as done."""
+
+LIBRARIES = "libraries"
+"""The step that lets an environment of QGIS's Python on Windows find OpenSSL and SQLite."""
+
+_OF_THE_VENV = ("venv", LIBRARIES, "pip")
+"""Steps that do not depend on the engine or the build."""
 
 _TORCH_CPU = "https://download.pytorch.org/whl/cpu"
 
@@ -102,25 +109,6 @@ class Plan:
     size: Size
     marker: Marker = field(default_factory=Marker)
     engine: str = ""
-
-
-def python_candidates() -> list[str]:
-    """Pythons worth asking for their version, best first; none is run here."""
-    found: list[str] = []
-    base = Path(getattr(sys, "_base_executable", "") or sys.executable or "")
-    # In QGIS, sys.executable is often QGIS itself; its Python lies beside it.
-    for name in ("python3", "python3.exe", "python.exe", "python"):
-        for place in (Path(sys.exec_prefix), Path(sys.exec_prefix) / "bin", base.parent):
-            found.append(str(place / name))
-    names = [f"python3.{minor}" for minor in (12, 13, 11, 10)] + ["python3", "python"]
-    found += [path for path in (shutil.which(name) for name in names) if path]
-    seen: set[str] = set()
-    result = []
-    for path in found:
-        if path not in seen and os.path.isfile(path) and os.access(path, os.X_OK):
-            seen.add(path)
-            result.append(path)
-    return result
 
 
 def missing_venv(facts: PythonFacts) -> Optional[str]:
@@ -226,14 +214,14 @@ def make_plan(
     marker = Marker() if anew else _marker_for(target, build, engine)
     if bundle is None and not _has_pinned_torch(target):
         # The step of the engine would renew it, from an index that may have another build.
-        marker = _keeping(marker, "venv", "pip")
+        marker = _keeping(marker, *_OF_THE_VENV)
     marker = replace(
         marker,
         build=build,
         python=".".join(map(str, python.version)),
         sealed=bundle is not None,
     )
-    steps = [_make_step(python, target)]
+    steps = [_make_step(python, target), *_libraries_steps(inside)]
     if bundle is None:
         steps += _network_steps(inside, build)
         size = sizes(build)
@@ -256,10 +244,10 @@ def _marker_for(target: Path, build: str, engine: str) -> Marker:
     """What is done there and still counts for this build and engine."""
     marker = read_marker(target) or Marker()
     if marker.build != build:
-        marker = _keeping(marker, "venv", "pip")
+        marker = _keeping(marker, *_OF_THE_VENV)
     if marker.engine != engine:
-        marker = _keeping(marker, "venv", "pip", "torch")
-    return marker if python_of(target).exists() else Marker()
+        marker = _keeping(marker, *_OF_THE_VENV, "torch")
+    return marker if has_python(target) else Marker()
 
 
 def _keeping(marker: Marker, *steps: str) -> Marker:
@@ -275,6 +263,13 @@ def _make_step(python: PythonFacts, target: Path) -> Step:
     # Debian's Python without python3-venv, but uv is there.
     arguments = ("venv", "--seed", "--python", python.path, "--allow-existing", str(target))
     return Step("venv", title, uv, arguments, network=True)
+
+
+def _libraries_steps(inside: str) -> list[Step]:
+    if platform.system() != "Windows":
+        return []
+    program = str(Path(__file__).with_name("base_libraries.py"))
+    return [Step(LIBRARIES, tr("Look for the libraries of Python"), inside, ("-I", program))]
 
 
 _PIP = (
@@ -401,20 +396,52 @@ def _has_leftovers(environment: Path) -> bool:
         return False
 
 
+def _has_files(folder: Path) -> bool:
+    return any(child.name not in _SYSTEM_FILES for child in folder.iterdir())
+
+
 def _is_ours(environment: Path) -> bool:
     """With our marker, or the standard folder with nothing but an interrupted venv in it."""
     if (environment / MARKER).exists():
         return True
-    names = {child.name for child in environment.iterdir()}
+    names = {child.name for child in environment.iterdir()} - _SYSTEM_FILES
     return environment == standard_folder() and names <= _OF_A_VENV
+
+
+_LONGEST_PATH = 259
+"""Characters of a path on Windows, where long ones are not allowed by its settings."""
+
+_LONGEST_INSIDE = len("\\Lib\\site-packages\\") + 171
+"""The longest path in an environment: torch 2.13 brings licences of its parts' parts."""
+
+_SYSTEM_FILES = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
+"""What macOS and Windows put into folders that somebody has looked into."""
+
+
+def _takes_long_paths() -> bool:
+    """Whether Windows is set to allow paths of more than 259 characters."""
+    import winreg
+
+    try:
+        place = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, place) as key:
+            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+    except OSError:
+        return False
 
 
 def refuse_folder(environment: Path, size: Size) -> Optional[str]:
     """Why nothing can be set up there, with a way out; None where all is well."""
-    if environment.is_dir() and any(environment.iterdir()) and not _is_ours(environment):
+    if environment.is_dir() and _has_files(environment) and not _is_ours(environment):
         return tr(
             "{folder} holds other files; choose an empty folder, or name its Python instead."
         ).format(folder=environment)
+    most = _LONGEST_PATH - _LONGEST_INSIDE
+    if platform.system() == "Windows" and len(str(environment)) > most and not _takes_long_paths():
+        return tr(
+            "{folder} is too long for Windows: its path may have {most} characters; choose a "
+            "folder with a shorter one, such as C:\\samgeo."
+        ).format(folder=environment, most=most)
     place = environment
     while not place.exists() and place != place.parent:
         place = place.parent

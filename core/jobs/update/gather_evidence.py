@@ -32,6 +32,7 @@ from ...job import Progress, SegmentParameters, UpdateParameters
 from ...layers.reader import VectorLayer
 from ...models.base import PromptableModel
 from ...notes import collected, warn
+from ...parallel.atomic_write import move
 from ...raster.raster import Raster, coarser
 from ...sources.vector_input.paths import as_is, for_pyogrio
 from ...types import GEOMETRY, PixelBox
@@ -125,7 +126,7 @@ class Gathering:
             unfinished = path.with_name("old.unfinished.gpkg")
             with as_is(unfinished):
                 pyogrio.write_dataframe(frame, unfinished, layer="old")
-            unfinished.replace(path)
+            move(unfinished, path)
         asked = replace(
             self._segmentation("answers"),
             prompts=str(path),

@@ -91,7 +91,7 @@ class Levels:
         """(m, h, w) logits of masks, changed by their sizes; ``clear`` (m,) says which table."""
         if not any(self.clear) and not any(self.candidates):
             return logits
-        areas = (logits > 0).sum((1, 2)).clamp(min=1).double().cpu().numpy()
+        areas = (logits > 0).sum((1, 2)).clamp(min=1).cpu().double().numpy()
         at, known = np.log2(areas) / 2, np.log2(self.sides)
         added = np.where(
             clear.numpy(),

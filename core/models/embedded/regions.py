@@ -92,7 +92,7 @@ class Regions:
         extents = _extents(prompts, AROUND_POINTS if around is None else around[:, None])
         self._middles = (extents[:, :2] + extents[:, 2:]) / 2
         needed = (extents[:, 2:] - extents[:, :2]).max(1)
-        boxes = prompts.boxes.double().cpu().numpy()
+        boxes = prompts.boxes.cpu().double().numpy()
         sides = np.nan_to_num(np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]))
         longest = max(height, width)
         smaller = [look for look in LOOKS if look.side < longest]
@@ -145,11 +145,11 @@ class Regions:
 
 def _extents(prompts: PromptTensors, around: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 4) row0, col0, row1, col1 of what must be seen; NaN where nothing says where."""
-    points = prompts.points.double().cpu().numpy()
+    points = prompts.points.cpu().double().numpy()
     there = (prompts.labels != PADDING).cpu().numpy()[..., None]
     low = np.where(there, points, np.inf).min(1) - around
     high = np.where(there, points, -np.inf).max(1) + around
-    boxes = prompts.boxes.double().cpu().numpy()
+    boxes = prompts.boxes.cpu().double().numpy()
     margin = AROUND_BOX * np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     low = np.fmin(low, boxes[:, :2] - margin[:, None])
     high = np.fmax(high, boxes[:, 2:] + margin[:, None])

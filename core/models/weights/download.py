@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import cast
 
 from ...errors import Cancelled, CheckpointError
+from ...parallel.atomic_write import move
 from ..catalogue import Source
 
 TIMEOUT = 30.0
@@ -121,7 +122,7 @@ def fetch(
             _forget(part)
             raise
         size = part.stat().st_size
-        os.replace(part, target)
+        move(part, target)
         _note(part).unlink(missing_ok=True)
     except OSError as error:
         raise disk_error(error, target) from error

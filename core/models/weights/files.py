@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
 from ...errors import CheckpointError
+from ...parallel.atomic_write import move
 from .download import Fetched, disk_error, looks_like_text, sha256_of
 
 MOST_HEADER = 100_000_000
@@ -66,7 +66,7 @@ def unpacked(file: Fetched, member: str) -> Fetched:
         ):
             shutil.copyfileobj(inside, out, 1 << 20)
         check_file(fresh)
-        os.replace(fresh, target)
+        move(fresh, target)
     except (zipfile.BadZipFile, KeyError) as error:
         file.path.unlink()
         raise damaged(file.path.name, str(error)) from error

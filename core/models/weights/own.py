@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from torch import Tensor
 
 from ...errors import CheckpointError, ModelError, OutputError
 from ...job import option
+from ...parallel.atomic_write import is_device, move, new_folder
 from ..catalogue import CATALOGUE
 from .files import check_file, delete_folder
 
@@ -92,10 +92,11 @@ def check_name(name: str) -> str:
     Raises:
         ModelError: It is neither.
     """
-    if not _NAME.fullmatch(name) or name.endswith((".pt", ".pth", ".safetensors")):
+    unfit = name.endswith((".pt", ".pth", ".safetensors", ".")) or is_device(name)
+    if unfit or not _NAME.fullmatch(name):
         raise ModelError(
             f"{name!r} cannot be the name of a model: use small letters, digits, '-' and '_', and "
-            "begin with a letter or digit."
+            "begin with a letter or digit; Windows has no files named con, nul and the like."
         )
     if name in CATALOGUE:
         raise ModelError(f"{name} is the name of a published model: choose another.")
@@ -223,7 +224,7 @@ def save_own(
         )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".part", dir=target.parent))
+        part = new_folder(target.parent, f".{name}.", ".part")
         try:
             new, old = part / name, part / ".before"
             new.mkdir(mode=0o755)
@@ -239,12 +240,12 @@ def save_own(
             )
             complete(file)
             if target.exists():
-                target.rename(old)
+                move(target, old)
             try:
-                new.rename(target)
+                move(new, target)
             except OSError:
                 if old.exists():
-                    old.rename(target)
+                    move(old, target)
                 raise
         finally:
             shutil.rmtree(part, ignore_errors=True)

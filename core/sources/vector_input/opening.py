@@ -249,7 +249,7 @@ def _lacks_index(path: Path) -> bool:
 def _copied_with_index(opened: VectorInput) -> VectorInput:
     """A copy of a Shapefile in small letters; GDAL may write the index that is missing."""
     path = Path(opened.path)
-    folder = tempfile.TemporaryDirectory(prefix="samgeo-")
+    folder = tempfile.TemporaryDirectory(prefix="samgeo-", ignore_cleanup_errors=True)
     copy = Path(folder.name) / f"{path.stem}.shp"
     with readable(opened.name):
         for part in sorted(path.parent.iterdir()):

@@ -96,7 +96,7 @@ def train(
     looking = RasterOptions(allow_remote=options.allow_remote)
     with (
         _working(folder, fresh=fresh),
-        tempfile.TemporaryDirectory(prefix="samgeo-") as memory,
+        tempfile.TemporaryDirectory(prefix="samgeo-", ignore_cleanup_errors=True) as memory,
         open_raster(raster_paths(raster, Path(memory)), looking) as opened,
     ):
         job = prepare(opened, labels, options, folder, report)

@@ -4004,8 +4004,23 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>A file of the environment is in use or protected; close other windows of QGIS and programs that use the engine, then retry, or choose another folder.</source>
+   <translation>Eine Datei der Umgebung ist in Gebrauch oder geschützt; schließen Sie andere Fenster von QGIS und Programme, die die Engine benutzen, und versuchen Sie es wieder, oder wählen Sie einen anderen Ordner.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>A package does not exist for this Python and system; choose another Python.</source>
    <translation>Ein Paket gibt es für dieses Python und System nicht; wählen Sie ein anderes Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>A path in the folder is too long for Windows; choose a folder with a shorter path, such as C:\samgeo.</source>
+   <translation>Ein Pfad im Ordner ist zu lang für Windows; wählen Sie einen Ordner mit kürzerem Pfad, etwa C:\samgeo.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>Libraries of Microsoft Visual C++ are missing or too old; install them from https://aka.ms/vs/17/release/vc_redist.x64.exe, then retry.</source>
+   <translation>Bibliotheken von Microsoft Visual C++ fehlen oder sind zu alt; installieren Sie sie von https://aka.ms/vs/17/release/vc_redist.x64.exe und versuchen Sie es wieder.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -4076,6 +4091,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/environment_job.py" />
    <source>This Python cannot make environments; install python3-venv (on Debian and Ubuntu: sudo apt install python3-venv) or choose another Python, then retry.</source>
    <translation>Dieses Python kann keine Umgebungen anlegen; installieren Sie python3-venv (unter Debian und Ubuntu: sudo apt install python3-venv) oder wählen Sie ein anderes Python und versuchen Sie es erneut.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/environment_job.py" />
+   <source>This Python cannot run the engine; install Python 3.12 from python.org, restart QGIS, then retry.</source>
+   <translation>Mit diesem Python läuft die Engine nicht; installieren Sie Python 3.12 von python.org, starten Sie QGIS neu und versuchen Sie es wieder.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/environment_job.py" />
@@ -4194,6 +4214,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
   </message>
   <message>
    <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>Look for the libraries of Python</source>
+   <translation>Bibliotheken von Python suchen</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
    <source>Make the environment</source>
    <translation>Umgebung anlegen</translation>
   </message>
@@ -4221,6 +4246,11 @@ Der alte Layer bleibt, wie er ist. „Ein Ergebnis durchsehen“ zeigt alte und 
    <location filename="samgeo_plugin/setup/setup_plan.py" />
    <source>{folder} holds other files; choose an empty folder, or name its Python instead.</source>
    <translation>{folder} enthält andere Dateien; wählen Sie einen leeren Ordner oder nennen Sie sein Python.</translation>
+  </message>
+  <message>
+   <location filename="samgeo_plugin/setup/setup_plan.py" />
+   <source>{folder} is too long for Windows: its path may have {most} characters; choose a folder with a shorter one, such as C:\samgeo.</source>
+   <translation>{folder} ist zu lang für Windows: Der Pfad darf {most} Zeichen haben; wählen Sie einen Ordner mit kürzerem Pfad, etwa C:\samgeo.</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/setup/setup_plan.py" />

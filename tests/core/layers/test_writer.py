@@ -742,7 +742,7 @@ def test_a_folder_that_refuses_files_is_refused(
     def read_only(*_: object, **__: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    monkeypatch.setattr("samgeo_core.layers.writer.new_folder", read_only)
     with pytest.raises(OutputError, match="Read-only file system"):
         check_output(tmp_path / "a.gpkg")
 
