@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from scipy.spatial import cKDTree
 
 from .evidence import Floats, Shapes
 
@@ -70,8 +71,9 @@ def common_shift(old: Shapes, candidates: Shapes, pixel: float) -> CommonShift:
     if len(votes) < LEAST_VOTES:
         return CommonShift()
     radius = max(0.15 * reach, 2 * pixel)
-    near = np.linalg.norm(votes[:, None] - votes[None], axis=2) <= radius
-    at = votes[int(np.argmax(near.sum(axis=1)))]
+    # Counted, not listed: a table of all pairs of a large layer's votes would not fit into memory.
+    near = cKDTree(votes).query_ball_point(votes, radius, return_length=True)
+    at = votes[int(np.argmax(near))]
     for _ in range(50):
         inside = np.linalg.norm(votes - at, axis=1) <= radius
         there = votes[inside].mean(axis=0)

@@ -6,8 +6,8 @@
 * APLS, average path length similarity: Van Etten, Lindenbaum and Bacastow, "SpaceNet: A Remote
   Sensing Dataset and Challenge Series", 2018, section 5.
 
-All coordinates are metres on a plane (``plane.py``). Lines are noded where they cross or touch, so
-a bridge counts as a junction, in both networks alike.
+All coordinates are metres on a plane (``vectors/equal_area_plane.py``). Lines are noded where they
+cross or touch, so a bridge counts as a junction, in both networks alike.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ from ..vectors.contours import polygonize, simplify, to_ground
 from ..vectors.geodesic import measure
 
 Sums = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
-"""Of one object in one tile: inside, around, mass (``classes/object_features.py``)."""
+"""Of one object in one tile: inside, around, mass (``classes/features/object_features.py``)."""
 
 KEPT_FEATURES = 6
 """Tiles whose feature maps stay in memory; of others they come from the cache of encodings."""

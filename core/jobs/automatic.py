@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, cast
 
-from ..errors import ParameterError
+from ..errors import ModelError, ParameterError
 from ..job import SegmentParameters, option
 from ..layers.inputs import layer_input
 from ..layers.provenance import ModelUsed
@@ -107,6 +107,11 @@ class _Job:
         with executor_for(params, stage.store) as executor:
             wants = partial(_wants, self.area)
             tiles, failed = segment_tiles(stage, wants, executor, self.report)
+            if failed and not tiles:
+                raise ModelError(
+                    f"None of the {len(failed)} tiles could be segmented; the first failed with: "
+                    f"{failed[0]}"
+                )
 
             notes: list[str] = []
 
@@ -117,7 +122,8 @@ class _Job:
                     path, layer, writer.count, tiles, failed, warnings=notes, scale=self.scale
                 )
 
-            objects, masks = self._merged(executor, tiles)
+            objects, masks, missed = self._merged(executor, tiles)
+            failed += missed
             announce(result)
             maker = _feature_maker(params, self.raster, self.segmenter, self.area)
             with writer:
@@ -129,8 +135,9 @@ class _Job:
                     write_objects(objects, masks, vectors, *given[1:])
         return result()
 
-    def _merged(self, executor: Executor, tiles: int) -> tuple[Merged, MaskSource]:
-        """Objects from the tiles' masks, and what they are made of after a second look."""
+    def _merged(self, executor: Executor, tiles: int) -> tuple[Merged, MaskSource, list[str]]:
+        """Objects from the tiles' masks, what they are made of after a second look, and the
+        windows of that look that failed, with the reason."""
         params, store = self.params, self.stage.store
         store.clear_patched()  # of a run that was stopped, perhaps with other options
         mode = cast(MergeMode, params.mode)
@@ -142,7 +149,7 @@ class _Job:
                 objects, masks = look.from_afar(objects, masks)
             if params.repair:
                 objects, masks = look.at_what_was_cut(objects, masks)
-        return objects, masks
+        return objects, masks, look.failed
 
     def _why_none(self, objects: Merged, tiles: int) -> str:
         if tiles:

@@ -167,7 +167,7 @@ def sa1b(chip: Chip, number: int, file: str, place: Any) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ParameterError(f"{path} cannot be read as JSON: {error}") from error
 
@@ -332,10 +332,14 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
     """Objects of one text, in shares of the image's sides: sizes are not in it.
 
     Raises:
-        ParameterError: A line is no polygon.
+        ParameterError: The file is no text, or a line is no polygon.
     """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path} cannot be read as text of YOLO-seg: {error}") from error
     objects: list[Labelled] = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -343,6 +347,10 @@ def read_yolo(path: Path, classes: Sequence[str], ids: Sequence[str]) -> ReadIma
             ring = np.array(rest, np.float64).reshape(-1, 2)
             if len(ring) < 3:
                 raise ValueError("fewer than three points")
+            if not np.isfinite(ring).all():
+                raise ValueError("a coordinate that is no number")
+            if int(kind) < 0:
+                raise ValueError(f"the class {kind}")
             label = classes[int(kind)] if int(kind) < len(classes) else kind
         except ValueError as error:
             raise ParameterError(

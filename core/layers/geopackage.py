@@ -201,7 +201,7 @@ def digest_in(db: sqlite3.Connection, layer: str) -> str | None:
     if shape is None:
         return None
     digest = hashlib.blake2b(digest_size=20)
-    cursor = db.execute(f"SELECT * FROM {_quoted(layer)} ORDER BY rowid")
+    cursor = db.execute(f"SELECT * FROM {quoted(layer)} ORDER BY rowid")
     names = [column[0] for column in cursor.description]
     at = names.index(shape[0])
     digest.update(repr((names, tuple(shape))).encode("utf-8", "surrogateescape"))
@@ -244,7 +244,8 @@ def _metadata(db: sqlite3.Connection, layer: str) -> list[Row]:
 # -- copying ---------------------------------------------------------------------------------------
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name of a table or a column within SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -265,7 +266,7 @@ def _tables(db: sqlite3.Connection) -> set[str]:
 
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:
-    return [row[1] for row in db.execute(f"PRAGMA table_info({_quoted(table)})")]
+    return [row[1] for row in db.execute(f"PRAGMA table_info({quoted(table)})")]
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
@@ -274,7 +275,7 @@ def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Row]) -> None:
     for row in rows:
         names = [name for name in row if name in known]
         db.execute(
-            f"INSERT INTO {_quoted(table)} ({', '.join(map(_quoted, names))}) "
+            f"INSERT INTO {quoted(table)} ({', '.join(map(quoted, names))}) "
             f"VALUES ({', '.join('?' * len(names))})",
             [row[name] for name in names],
         )
@@ -296,18 +297,18 @@ def _drop_layer(db: sqlite3.Connection, layer: str) -> None:
     if _has_layers(db):
         query = "SELECT column_name FROM gpkg_geometry_columns WHERE lower(table_name) = lower(?)"
         for (column,) in db.execute(query, (name,)).fetchall():
-            db.execute(f"DROP TABLE IF EXISTS {_quoted(f'rtree_{name}_{column}')}")
+            db.execute(f"DROP TABLE IF EXISTS {quoted(f'rtree_{name}_{column}')}")
     kind = db.execute(
         "SELECT type FROM sqlite_master WHERE lower(name) = lower(?) AND type IN ('table', 'view')",
         (name,),
     ).fetchone()
     if kind is not None:
-        db.execute(f"DROP {kind[0]} {_quoted(name)}")
+        db.execute(f"DROP {kind[0]} {quoted(name)}")
     _drop_metadata(db, name)
     registers = sorted(table for table in tables if table.startswith("gpkg_"))
     for table in (*(t for t in registers if t != "gpkg_contents"), "gpkg_contents"):
         if "table_name" in _columns(db, table):
-            db.execute(f"DELETE FROM {_quoted(table)} WHERE lower(table_name) = lower(?)", (name,))
+            db.execute(f"DELETE FROM {quoted(table)} WHERE lower(table_name) = lower(?)", (name,))
 
 
 def _drop_metadata(db: sqlite3.Connection, layer: str) -> None:
@@ -373,12 +374,12 @@ def _copy_rows(
     new: sqlite3.Connection, db: sqlite3.Connection, layer: str, column: str, srs: int
 ) -> None:
     db.execute(_definition(new, layer))
-    cursor = new.execute(f"SELECT * FROM {_quoted(layer)} ORDER BY rowid")
+    cursor = new.execute(f"SELECT * FROM {quoted(layer)} ORDER BY rowid")
     names = [found[0] for found in cursor.description]
     at = names.index(column)
     rows = ((*row[:at], _with_srs(row[at], srs), *row[at + 1 :]) for row in cursor)
     db.executemany(
-        f"INSERT INTO {_quoted(layer)} ({', '.join(map(_quoted, names))}) "
+        f"INSERT INTO {quoted(layer)} ({', '.join(map(quoted, names))}) "
         f"VALUES ({', '.join('?' * len(names))})",
         rows,
     )
@@ -389,8 +390,8 @@ def _copy_index(new: sqlite3.Connection, db: sqlite3.Connection, name: str) -> N
     if name.lower() not in _tables(new):
         return
     db.execute(_definition(new, name))
-    cursor = new.execute(f"SELECT * FROM {_quoted(name)} ORDER BY 1")
-    db.executemany(f"INSERT INTO {_quoted(name)} VALUES (?, ?, ?, ?, ?)", cursor)
+    cursor = new.execute(f"SELECT * FROM {quoted(name)} ORDER BY 1")
+    db.executemany(f"INSERT INTO {quoted(name)} VALUES (?, ?, ?, ?, ?)", cursor)
 
 
 def _copy_style(new: sqlite3.Connection, db: sqlite3.Connection, layer: str, content: Row) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import shapely
 
 from ..errors import OutputError
-from .geopackage import BUSY_SECONDS, CHECK_SECONDS, connection, digest_in
+from .geopackage import BUSY_SECONDS, CHECK_SECONDS, connection, digest_in, quoted
 from .reader import mended
 
 _NEEDS_GDAL = re.compile(r"\bST_\w+\s*\(", re.IGNORECASE)
@@ -119,7 +119,7 @@ def _described(db: Any, path: Path, layer: str) -> tuple[str, str, int, str]:
             f"The layer {layer} of {path} demands heights or measures, which new outlines lack: "
             "accept the changes in QGIS's review instead. Nothing was changed."
         )
-    key = next((row[1] for row in db.execute(f"PRAGMA table_info({_quoted(layer)})") if row[5]), "")
+    key = next((row[1] for row in db.execute(f"PRAGMA table_info({quoted(layer)})") if row[5]), "")
     if not key:
         raise OutputError(f"The layer {layer} of {path} has no feature ids: nothing was changed.")
     return str(column), str(kind), int(srs), str(key)
@@ -133,13 +133,13 @@ def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
     ).fetchall()
     triggers = [(name, sql) for name, sql in triggers if _NEEDS_GDAL.search(sql)]
     for name, _ in triggers:
-        db.execute(f"DROP TRIGGER {_quoted(name)}")
+        db.execute(f"DROP TRIGGER {quoted(name)}")
     index = f"rtree_{layer}_{column}"
     indexed = db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (index,)).fetchone()
-    table, place = _quoted(layer), _quoted(column)
+    table, place = quoted(layer), quoted(column)
     multi = str(kind).upper().startswith("MULTI")
     for fid, shape in sorted(edits.seen.items()):
-        row = db.execute(f"SELECT {place} FROM {table} WHERE {_quoted(key)} = ?", (fid,)).fetchone()
+        row = db.execute(f"SELECT {place} FROM {table} WHERE {quoted(key)} = ?", (fid,)).fetchone()
         if row is None or not _same(row[0], shape):
             raise OutputError(
                 f"The feature {fid} of the layer {layer} of {path} has been changed since it was "
@@ -149,20 +149,20 @@ def _edit(db: Any, path: Path, layer: str, edits: Edits) -> None:
     for fid, shape in sorted(edits.redrawn.items()):
         blob, box = _blob(shape, int(srs), multi=multi)
         written.append(box)
-        db.execute(f"UPDATE {table} SET {place} = ? WHERE {_quoted(key)} = ?", (blob, fid))
+        db.execute(f"UPDATE {table} SET {place} = ? WHERE {quoted(key)} = ?", (blob, fid))
         if indexed:
-            db.execute(f"INSERT OR REPLACE INTO {_quoted(index)} VALUES (?, ?, ?, ?, ?)",
+            db.execute(f"INSERT OR REPLACE INTO {quoted(index)} VALUES (?, ?, ?, ?, ?)",
                        (fid, *box))  # fmt: skip
     for fid in edits.deleted:
-        db.execute(f"DELETE FROM {table} WHERE {_quoted(key)} = ?", (fid,))
+        db.execute(f"DELETE FROM {table} WHERE {quoted(key)} = ?", (fid,))
         if indexed:
-            db.execute(f"DELETE FROM {_quoted(index)} WHERE id = ?", (fid,))
+            db.execute(f"DELETE FROM {quoted(index)} WHERE id = ?", (fid,))
     for shape in edits.added:
         blob, box = _blob(shape, int(srs), multi=multi)
         written.append(box)
         fid = db.execute(f"INSERT INTO {table} ({place}) VALUES (?)", (blob,)).lastrowid
         if indexed:
-            db.execute(f"INSERT INTO {_quoted(index)} VALUES (?, ?, ?, ?, ?)", (fid, *box))
+            db.execute(f"INSERT INTO {quoted(index)} VALUES (?, ?, ?, ?, ?)", (fid, *box))
     for _, sql in triggers:
         db.execute(sql)
     _recount(db, layer, index if indexed else None, written)
@@ -209,7 +209,7 @@ def _recount(
     """
     if index is not None:
         box = db.execute(
-            f"SELECT min(minx), min(miny), max(maxx), max(maxy) FROM {_quoted(index)}"
+            f"SELECT min(minx), min(miny), max(maxx), max(maxy) FROM {quoted(index)}"
         ).fetchone()
         db.execute(
             "UPDATE gpkg_contents SET min_x = ?, min_y = ?, max_x = ?, max_y = ? "
@@ -230,7 +230,7 @@ def _recount(
         (layer,),
     )
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'gpkg_ogr_contents'").fetchone():
-        (count,) = db.execute(f"SELECT count(*) FROM {_quoted(layer)}").fetchone()
+        (count,) = db.execute(f"SELECT count(*) FROM {quoted(layer)}").fetchone()
         db.execute(
             "UPDATE gpkg_ogr_contents SET feature_count = ? WHERE table_name = ?", (count, layer)
         )
@@ -262,7 +262,3 @@ def _blob(shape: Any, srs: int, *, multi: bool) -> tuple[bytes, tuple[float, flo
     head = struct.pack("<2sBBidddd", b"GP", 0, 0b011, srs, x0, x1, y0, y1)
     body = shapely.to_wkb(shape, byte_order=1, flavor="iso", output_dimension=2)
     return head + body, (x0, x1, y0, y1)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

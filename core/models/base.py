@@ -74,7 +74,7 @@ def number_type_in(fingerprint: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
-    """An encoded image: plain arrays, so that it can be kept on disk (``embeddings.py``).
+    """An encoded image: plain arrays, so that it can be kept on disk (``embedding_cache.py``).
 
     Args:
         arrays: Named arrays, float32 or float16, as the model's ``decode`` wants them.

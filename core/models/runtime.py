@@ -187,7 +187,7 @@ def in_batches(
         size: Items a batch at most.
         work: Does one batch.
         what: "images" or "prompts", for the message.
-        lanes: Batches side by side on the CPU's cores, see ``lanes.py``.
+        lanes: Batches side by side on the CPU's cores, see ``threads.py``.
 
     Raises:
         ModelError: Memory ran out even for one item.

@@ -2,8 +2,8 @@
 """The protocol ``Segmenter``: a tile's image in, its masks out.
 
 Write a class with these members and pass it to ``samgeo_core.segment(..., segmenter=...)`` to use
-a model of your own. The automatic generator (``automatic.py``), prompt layers (``prompted.py``)
-and the oracles of the tests are segmenters like any other.
+a model of your own. The automatic generator (``automatic.py``), those for words and exemplars
+(``words.py``, ``exemplars.py``) and the oracles of the tests are segmenters like any other.
 """
 
 from __future__ import annotations

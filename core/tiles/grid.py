@@ -15,7 +15,7 @@
 A side of the trusted window that lies on the raster's own edge is the raster's edge: nothing goes
 on behind it, so everything up to it is believed. Models whose answer for a place does not depend on
 the window's size see a *context* beyond the margin on each side: their windows are larger, what is
-believed is not. Only pixels here; the CRS is ``raster.py``'s.
+believed is not. Only pixels here; the CRS is ``raster/raster.py``'s.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -351,7 +352,7 @@ def _objects(
             f"{names.count('')} of the {len(names)} objects have nothing in {id_field}: choose a "
             "field in which each has a name of its own."
         )
-    twice = sorted({name for name in names if names.count(name) > 1}) if id_field else []
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise ParameterError(
             f"Several objects are called {twice[0]} in {id_field}: choose a field in which each "

@@ -137,7 +137,9 @@ def statistics(params: Json, context: Context) -> Json:
     known = {"rasters", "bands", "percentiles", "allow_remote"}
     unknown = sorted(set(params) - known)
     if unknown:
-        raise ParameterError(f"Unknown parameter {unknown[0]!r:.80}: known are {known}.")
+        raise ParameterError(
+            f"Unknown parameter {unknown[0]!r:.80}: known are {', '.join(sorted(known))}."
+        )
     opening = {k: v for k, v in params.items() if k != "percentiles"}
     asked = job.OpenParameters.from_dict(opening)
     percentiles = params.get("percentiles")

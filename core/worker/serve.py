@@ -19,7 +19,7 @@ import time
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -322,20 +322,25 @@ class Worker:
             ),
             log=lambda level, message: self._log(level, message, request.id),
         )
+        caught: list[warnings.WarningMessage] = []
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always", SamGeoWarning)
                 result = self._engine.methods[request.method](request.params, context)
-            for warning in caught:
-                if isinstance(warning.message, SamGeoWarning):
-                    self._log("warning", warning.message.template, request.id)
         except BaseException as error:
             # A library's sys.exit() must not end the worker either.
+            self._tell(caught, request.id)  # what was left out may be why it failed
             self._finish(task, partial(self._fail, request.id, error))
             if isinstance(error, KeyboardInterrupt):
                 raise
         else:
+            self._tell(caught, request.id)
             self._finish(task, partial(self._answer, request.id, result))
+
+    def _tell(self, caught: Sequence[warnings.WarningMessage], number: int) -> None:
+        for warning in caught:
+            if isinstance(warning.message, SamGeoWarning):
+                self._log("warning", warning.message.template, number)
 
     def _finish(self, task: Task, answer: Callable[[], None]) -> None:
         with self._changed:

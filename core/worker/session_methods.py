@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from ..jobs.scale import Scalable, scale_for, scaled
 from ..models.base import PromptableModel
 from ..models.embedding_cache import EmbeddingCache
 from ..notes import collected
+from ..parallel.cancellation import stopped_by
 from ..prompts.prompts import PromptTransform
 from ..raster.raster import Raster, RasterOptions, coarser, open_raster
 from ..raster.stretch import Stretch
@@ -154,21 +156,20 @@ class Engine:
     def _opened_for(
         self, params: job.OpenParameters, context: Context
     ) -> tuple[_Opened, list[str]]:
-        with collected() as said:
-            raster = open_raster(params.rasters, _raster_options(params))
-            try:
+        with ExitStack() as opening:
+            with collected() as said:
+                raster = opening.enter_context(open_raster(params.rasters, _raster_options(params)))
                 context.progress("stretch", 0, 1)
                 _ = raster.stretch
                 context.progress("stretch", 1, 1)
                 context.progress("model", 0, 1, params.model)
                 model = self._model(params)
                 context.progress("model", 1, 1, params.model)
-            except BaseException:
-                raster.close()
-                raise
+            with stopped_by(context.check):  # it looks at squares of the raster
+                scale = scale_for(None, raster, content=isinstance(model, Scalable))
+            model = scaled(model, scale, None)
+            opening.pop_all()
         notes = [str(warning) for warning in said]
-        scale = scale_for(None, raster, content=isinstance(model, Scalable))
-        model = scaled(model, scale, None)
         session = Session(levels_of(raster), model, self._cache)
         return _Opened("", session, raster, model, params), notes
 

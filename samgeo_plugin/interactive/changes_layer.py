@@ -116,7 +116,7 @@ def values_before(before: QgsFeature, fields: QgsFields) -> dict[int, Any]:
 
 def _name_before(name: str, own: set[str]) -> str:
     """What the engine calls a field of the old layer whose name it uses itself, unless the field is
-    one of its own (``carried_fields`` in the engine's ``schema.py``).
+    one of its own (``carried_fields`` in the engine's ``vectors/schema.py``).
 
     Args:
         name: Of the field.

@@ -66,7 +66,6 @@ class Examples(QObject):
         self._renamed: dict[str, str] = {}
         """Names that classes have now, by those that they had: objects that are taken back, or come
         again by a redo, are told with the old ones."""
-        self._warned = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)

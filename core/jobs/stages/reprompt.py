@@ -4,15 +4,16 @@
 *Repair*: an object that reaches the edge of what a tile trusts and found no partner beyond is
 prompted once more, in a window around it. *Overview*: a pass at a quarter of the resolution finds
 objects larger than half a window, of which a tile sees only a featureless inside. Both change
-tiles' masks and leave the joining to the merge (``merge/hooks.py``); changed tiles are kept beside
-the first ones, so that a job that goes on starts from what the model said.
+tiles' masks and leave the joining to the merge (``merge/patches.py``); changed tiles are kept
+beside the first ones, so that a job that goes on starts from what the model said. A window that
+cannot be looked at again is named among what failed, and the job goes on without it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -29,6 +30,7 @@ from ...raster.raster import coarser
 from ...segmenters.segmenter import Hint, PromptableSegmenter, TileImage, context_of
 from ...tiles.grid import Grid, Tile, choose_grid
 from ...types import PixelBox, TileIndex
+from .attempts import Failure, attempted
 from .tile_stage import Report, TileStage, segment_tiles, workshop
 
 COARSER = 4
@@ -48,6 +50,7 @@ class SecondLook:
         options: Of the merge.
         executor: Runs all stages.
         report: Told of progress.
+        failed: Windows that could not be looked at again, with the reason.
     """
 
     stage: TileStage
@@ -55,6 +58,7 @@ class SecondLook:
     options: MergeOptions
     executor: Executor
     report: Report
+    failed: list[str] = field(default_factory=list)
 
     def merged(self, source: MaskSource | None = None) -> Merged:
         """Objects from the tiles' masks."""
@@ -73,7 +77,8 @@ class SecondLook:
         grid = choose_grid(height, width, *tiles, context_of(segmenter))
         store = self.stage.store.overview(grid.cell)
         stage = replace(self.stage, spec=spec, grid=grid, store=store)
-        segment_tiles(stage, self._wants_afar, self.executor, self.report, "overview")
+        _, failed = segment_tiles(stage, self._wants_afar, self.executor, self.report, "overview")
+        self.failed.extend(f"overview {reason}" for reason in failed)
         large = self._merge(store, grid, "overview merge")
         factor, rest = divmod(COARSER * grid.cell, fine.cell)
         sides = large.summary.box * (grid.cell * COARSER)
@@ -98,8 +103,10 @@ class SecondLook:
         answers: list[Answered] = []
         self.report("repair", 0, len(windows))
         for done, found in enumerate(self.executor.map(RepairStage(self.stage), windows), 1):
-            answers += found
-            self.report("repair", done, len(windows))
+            answers += found.answers
+            if found.error:
+                self.failed.append(_of_window(windows[done - 1][0][1].window, found.error))
+            self.report("repair", done, len(windows), found.error)
         answers.sort(key=lambda answer: answer[0])
         return self._patched(repair_patches(objects, answers, source, grid), source)
 
@@ -113,6 +120,14 @@ class SecondLook:
         return self.merged(masks), masks
 
 
+@dataclass(frozen=True, eq=False)
+class RepairOutcome:
+    """What became of a window: an answer per hint; none, and ``error``, where it failed."""
+
+    answers: list[Answered]
+    error: str = ""
+
+
 @dataclass(frozen=True)
 class RepairStage:
     """Asks the model for a window's cut objects again. Picklable.
@@ -123,10 +138,11 @@ class RepairStage:
 
     tiles: TileStage
 
-    def __call__(self, asked: Sequence[Asked]) -> list[Answered]:
-        """One answer a hint; all hints have the same window."""
+    def __call__(self, asked: Sequence[Asked]) -> RepairOutcome:
+        """One answer per hint; all hints have the same window."""
         with ONE_AT_A_TIME:
-            return self._answers(asked)
+            found = attempted(partial(self._answers, asked))
+        return RepairOutcome([], str(found)) if isinstance(found, Failure) else RepairOutcome(found)
 
     def _answers(self, asked: Sequence[Asked]) -> list[Answered]:
         shop, grid = workshop(self.tiles), self.tiles.grid
@@ -138,6 +154,13 @@ class RepairStage:
         image = TileImage(tile, read.pixels, read.valid, grid.window_size, grid.cell)
         masks = shop.segmenter.refine(image, [hint for _, hint in asked])
         return [(number, hint, mask) for (number, hint), mask in zip(asked, masks, strict=True)]
+
+
+def _of_window(window: PixelBox, error: str) -> str:
+    return (
+        f"repair in rows {window.row0} to {window.row1} and columns {window.col0} to "
+        f"{window.col1}: {error}"
+    )
 
 
 def _windows(hints: Iterator[Asked], grid: Grid) -> list[list[Asked]]:

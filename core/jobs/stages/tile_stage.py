@@ -7,18 +7,16 @@ once per process and kept.
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import starmap, zip_longest
 from typing import Any
 
-from ...addresses import without_secrets
-from ...errors import Cancelled, ModelError, SamGeoError
+from ...errors import SamGeoError
 from ...masks.store import JobStore
 from ...notes import for_threads
 from ...parallel.executors import ONE_AT_A_TIME, Executor, new_run
@@ -27,6 +25,7 @@ from ...segmenters.segmenter import Segmenter, TileImage
 from ...sources.references import is_remote
 from ...tiles.grid import Grid, Tile
 from ...types import TileIndex
+from .attempts import Failure, attempted
 from .opened import model_of, opened
 
 SegmenterFactory = Callable[[], Segmenter]
@@ -126,22 +125,11 @@ class TileStage:
             return self._tried(item)
 
     def _tried(self, item: TileItem) -> TileOutcome:
-        index = item.index
-        for attempt in (1, 2):
-            try:
-                return self._segment(item)
-            except Cancelled:
-                raise  # of the whole job: the tile is not tried again, nor has it failed
-            except SamGeoError as error:
-                kind, message, detail = error.kind, str(error), ""
-            except Exception as error:  # a segmenter of the user's own may raise anything
-                kind = type(error).__name__
-                message = without_secrets(str(error)) or kind
-                detail = traceback.format_exc()
-            if attempt == 2:
-                break
-        self.store.fail(index, kind, message, detail)
-        return TileOutcome(index, None, f"{kind}: {message}")
+        found = attempted(partial(self._segment, item))
+        if isinstance(found, Failure):
+            self.store.fail(item.index, found.kind, found.message, found.detail)
+            return TileOutcome(item.index, None, str(found))
+        return found
 
     def _window(self, item: TileItem, shop: Workshop) -> RasterWindow | None:
         if item.was_read:
@@ -268,9 +256,6 @@ def segment_tiles(
 
     Returns:
         The number of tiles with data, and the names of those that failed, with the reason.
-
-    Raises:
-        ModelError: All of them failed.
     """
     store = stage.store
     wanted = [tile.index for tile in stage.grid if wants(tile)]
@@ -287,10 +272,5 @@ def segment_tiles(
             tiles += 1
             missing.discard(outcome.index)
         report(name, done, len(wanted), outcome.error)
-    if failed and not tiles:
-        raise ModelError(
-            f"None of the {len(failed)} tiles could be segmented; the first failed with: "
-            f"{failed[0]}"
-        )
     store.seal(index for index in wanted if index not in missing)
     return tiles, sorted(failed)

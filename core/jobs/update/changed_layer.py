@@ -185,10 +185,9 @@ def changed_rows(params: UpdateParameters, layer: VectorLayer, frame: gpd.GeoDat
     change = old["status"].to_numpy(dtype=object)
     redrawn = ~np.isin(change, (CONFIRMED, GONE, UNSEEN))
     deleted = change == GONE
+    first: dict[bytes, int] = {}
     for number in np.flatnonzero(change == MERGED).tolist():
-        same = [k for k in np.flatnonzero(change == MERGED).tolist()
-                if old.geometry.iloc[k].equals(old.geometry.iloc[number])]  # fmt: skip
-        if number != same[0]:
+        if first.setdefault(old.geometry.iloc[number].wkb, number) != number:
             redrawn[number], deleted[number] = False, True
     fids = _numbers(layer)
     return Edits(

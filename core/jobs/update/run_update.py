@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -267,7 +268,7 @@ def _old_layer(params: UpdateParameters) -> VectorLayer:
         raise ParameterError(f"{layer.name} holds no polygons: only those can be updated.")
     if params.id_field is not None:
         names = old_ids(params, layer)
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise ParameterError(
                 f"Several polygons are called {twice[0]!r} in {params.id_field}: choose a field "

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -169,3 +170,17 @@ def test_single_moves_are_no_shift_of_the_layer(world):
         old[k] = translate(old[k], 3.0, 0.0)
     shift = common_shift(shapes(old), shapes(found), 0.25)
     assert shift.length == 0
+
+
+def test_the_shift_of_a_large_layer_takes_memory_that_grows_with_its_polygons():
+    rows, cols = (part.ravel() * 25.0 for part in np.mgrid[:60, :60])
+    old = shapely.box(cols, rows, cols + 10, rows + 10)
+    found = shapely.box(cols + 2, rows + 1, cols + 12, rows + 11)
+    tracemalloc.start()
+    try:
+        shift = common_shift(old, found, 0.25)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (shift.east, shift.north, shift.votes) == (2.0, 1.0, len(old))
+    assert most < 10_000 * len(old), "a number for each pair of polygons would be 200 MB"

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whole jobs with a promptable oracle that fails as models do at the seams."""
 
+import re
+
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 from rasterio import Affine
 from rasterio.features import rasterize
 from samgeo_core.job import SegmentParameters
@@ -176,3 +179,61 @@ def test_one_tile_is_not_looked_at_from_further_away(raster, tmp_path, cells, lo
     stages = []
     pipeline.run(params, segmenter=Nearsighted(), progress=lambda p: stages.append(p.stage))
     assert ("overview" in stages) == looks
+
+
+class Shortsighted(Nearsighted):
+    """Cannot look at the overview."""
+
+    def segment(self, image):
+        if image.tile.window.row1 == SIZE // COARSER:
+            raise ValueError("this overview is too hard")
+        return super().segment(image)
+
+
+def test_a_window_of_the_overview_that_fails_is_named_and_retried(raster, tmp_path):
+    params = job(raster, tmp_path / "a.gpkg", repair=False)
+    result = pipeline.run(params, segmenter=Shortsighted())
+    assert result.failed == ["overview r00000_c00000: ValueError: this overview is too hard"]
+    assert result.features > 0, "what the tiles hold is written"
+    again = pipeline.run(params, segmenter=Nearsighted())
+    assert again.failed == []
+    pipeline.run(job(raster, tmp_path / "b.gpkg", repair=False), segmenter=Nearsighted())
+    found = [output_digest(tmp_path / name, "objects") for name in ("a.gpkg", "b.gpkg")]
+    assert found[0] == found[1]
+
+
+class Speaking(Forgetful):
+    """Fails where it is asked again."""
+
+    def refine(self, image, hints):
+        raise ValueError("this hint is too hard")
+
+
+def test_an_object_that_cannot_be_asked_for_again_stays_and_is_named(raster, tmp_path):
+    params = job(raster, tmp_path / "a.gpkg", overview=False)
+    result = pipeline.run(params, segmenter=Speaking())
+    assert result.features == len(ENDS)
+    assert result.failed
+    for reason in result.failed:
+        assert re.fullmatch(
+            r"repair in rows \d+ to \d+ and columns \d+ to \d+: ValueError: this hint is too hard",
+            reason,
+        )
+    assert pipeline.run(params, segmenter=Forgetful()).failed == []
+    assert [(m == full(t)).all() for t in ENDS for m in masks_of(tmp_path / "a.gpkg")].count(
+        True
+    ) == len(ENDS)
+
+
+def test_a_damaged_block_costs_its_windows_and_not_the_job(tmp_path):
+    path = write_raster(tmp_path / "damaged.tif", compress="deflate")
+    with rasterio.open(path) as file:
+        start = int(file.get_tag_item("BLOCK_OFFSET_3_1", "TIFF", bidx=1))
+        size = int(file.get_tag_item("BLOCK_SIZE_3_1", "TIFF", bidx=1))
+    content = bytearray(path.read_bytes())
+    content[start : start + size] = b"\xff" * size
+    path.write_bytes(content)
+    result = pipeline.run(job(path, tmp_path / "a.gpkg"), segmenter=Nearsighted())
+    assert result.features > 0
+    assert [reason for reason in result.failed if reason.startswith("overview r00000_c00000: ")]
+    assert all("the file is damaged or incomplete there" in reason for reason in result.failed)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import pyproj
 import pytest
@@ -23,9 +24,9 @@ from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.job import UpdateParameters
 from samgeo_core.jobs.classes.class_layer import place_layer
 from samgeo_core.jobs.update import changed_layer, gather_evidence, run_update
-from samgeo_core.jobs.update.changed_layer import changed_frame, old_ids
+from samgeo_core.jobs.update.changed_layer import changed_frame, changed_rows, old_ids
 from samgeo_core.jobs.update.gather_evidence import Gathered, without_specks
-from samgeo_core.layers.reader import read_vector
+from samgeo_core.layers.reader import VectorLayer, read_vector
 from samgeo_core.layers.writer import LayerWriter
 from samgeo_core.masks.job_folder import JobFolder
 from samgeo_core.raster.raster import Raster, open_raster
@@ -479,3 +480,16 @@ def test_fields_of_the_old_layer_keep_their_values_whatever_they_are_called(upda
     found = pyogrio.read_dataframe(again.output, layer=again.layer)
     assert set(found["status"]) == set(again.counts)
     assert found["old_Review"].iloc[0] == "good"
+
+
+def test_of_polygons_that_merged_the_first_is_redrawn_and_the_others_go():
+    shapes = np.array([box(9 * k, 0, 9 * k + 8, 8) for k in range(5)], dtype=object)
+    one, other = box(0, 0, 17, 8), box(27, 0, 44, 8)
+    now = [one, one, shapes[2], other, other]
+    layer = VectorLayer("old", shapes, pd.DataFrame(index=[11, 12, 13, 14, 15]), None)
+    frame = gpd.GeoDataFrame(
+        {"status": ["merged", "merged", "confirmed", "merged", "merged"]}, geometry=now
+    )
+    edits = changed_rows(UpdateParameters("old.gpkg", ["a.tif"], "b.gpkg"), layer, frame)
+    assert (edits.redrawn, edits.deleted) == ({11: one, 14: other}, (12, 15))
+    assert sorted(edits.seen) == [11, 12, 14, 15]

@@ -23,7 +23,7 @@ from samgeo_core.labels import rle
 from samgeo_core.labels.chips import ChipOptions, polygons_on
 from samgeo_core.labels.data_yaml import class_names
 from samgeo_core.labels.exporting import export_labels
-from samgeo_core.labels.formats import FORMATS, keyhole
+from samgeo_core.labels.formats import FORMATS, keyhole, read_yolo
 from samgeo_core.labels.importing import import_labels
 from samgeo_core.labels.places import cut_by_place
 from samgeo_core.layers.reader import read_vector
@@ -594,6 +594,27 @@ def test_files_that_are_no_labels_are_refused(tmp_path, text):
     with pytest.raises(ParameterError):
         import_labels(tmp_path / "labels.json", tmp_path / "back.gpkg")
     assert not (tmp_path / "back.gpkg").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"-1 0.1 0.1 0.9 0.1 0.5 0.9\n", "Line 1 .*the class -1"),
+        (b"0 0.1 0.1 0.9 0.1 0.5 0.9\n0 0.1 0.1 0.9 nan 0.5 0.9\n", "Line 2 .*no number"),
+        (b"0 0.1 0.1 0.9 0.1 0.5 0.9 \xff\xfe\n", "cannot be read as text"),
+    ],
+)
+def test_a_text_that_is_no_polygons_is_said_with_its_line(tmp_path, content, reason):
+    path = tmp_path / "1.txt"
+    path.write_bytes(content)
+    with pytest.raises(ParameterError, match=reason):
+        read_yolo(path, ["house", "road"], [])
+
+
+def test_a_text_of_a_windows_editor_is_read(tmp_path):
+    path = tmp_path / "1.txt"
+    path.write_text("1 0.1 0.1 0.9 0.1 0.5 0.9\n", "utf-8-sig")
+    assert [item.label for item in read_yolo(path, ["house", "road"], []).objects] == ["road"]
 
 
 @pytest.mark.parametrize("form", ["coco", "masks"])

@@ -15,9 +15,15 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samgeo_core import job
+from samgeo_core.errors import Cancelled
+from samgeo_core.models.embedding_cache import EmbeddingCache
+from samgeo_core.parallel.cancellation import check
 from samgeo_core.parallel.priority import NICENESS, WHILE_TRAINING
+from samgeo_core.raster.raster import open_raster
 from samgeo_core.testing.promptable_oracle import labels_to_pixels
 from samgeo_core.worker import serve as worker
+from samgeo_core.worker import session_methods
+from samgeo_core.worker.job_methods import Context
 from samgeo_core.worker.serve import lines
 from shapely import affinity
 from shapely.geometry import box, mapping, shape
@@ -199,6 +205,61 @@ def test_a_job_says_its_warnings_before_it_answers(shared, town, tmp_path):
     assert len(said) == 1
     assert job.option("min_class_prob") in said[0]
     assert message["result"]["warnings"] == [job.with_knobs(text) for text in said]
+
+
+FAILS = """
+from samgeo_core.errors import ModelError
+from samgeo_core.notes import warn
+from samgeo_core.worker.serve import main
+
+class Engine:
+    def fails(self, params, context):
+        warn("2 features are left out")
+        raise ModelError("nothing is left")
+
+    def __init__(self):
+        self.methods = {"fails": self.fails}
+
+    def encode_ahead(self):
+        return False
+
+    def close(self):
+        pass
+
+main(Engine)
+"""
+
+
+def test_a_job_that_fails_has_said_its_warnings(start):
+    client = start(command=[sys.executable, "-c", FAILS])
+    client.send("fails")
+    said = client.receive()
+    assert (said["event"], said["message"]) == ("log", "2 features are left out")
+    assert client.receive()["event"] == "failure"
+
+
+def test_opening_stops_while_the_scale_is_sought_and_leaves_no_file_open(town, monkeypatch):
+    opened = []
+
+    def open_noted(*args):
+        opened.append(open_raster(*args))
+        return opened[-1]
+
+    def slow(*args, **options):
+        check()
+        raise AssertionError("it was not asked to stop")
+
+    def stopped():
+        raise Cancelled("Stopped.")
+
+    monkeypatch.setattr(session_methods, "open_raster", open_noted)
+    monkeypatch.setattr(session_methods, "scale_for", slow)
+    monkeypatch.setattr(session_methods, "_stamp", lambda name: ())
+    engine = session_methods.Engine(lambda *asked: None, EmbeddingCache(None))
+    context = Context(stopped, lambda *step: None, lambda *line: None)
+    with pytest.raises(Cancelled):
+        engine.methods["open"]({"rasters": [str(town)]}, context)
+    assert not opened[0]._source.closing._exit_callbacks
 
 
 def test_cancel_is_answered_at_once_and_stops_the_work(start, town):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SAM 3 (Carion et al. 2025) with points, boxes and masks; text prompts are in ``words.py``.
+"""SAM 3 (Carion et al. 2025) with points, boxes and masks; text prompts are in ``models/words.py``.
 
 The encoder is that of ``transformers`` (an optional extra, pinned); prompts and decoder are those
 of SAM 2, and ours. One fault of ``transformers`` 5.23.0 is thereby avoided: its Sam3TrackerModel

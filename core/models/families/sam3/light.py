@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """EfficientSAM3 (Zeng et al. 2025) and the light text encoder of SAM3-LiteText (Zeng et al. 2026).
 
-SAM 3 with a light encoder (``nn/student_encoders.py``) and MobileCLIP's text encoder, which
+SAM 3 with a light encoder (``models/nn/student_encoders.py``) and MobileCLIP's text encoder, which
 ``transformers`` has; neck, detector and decoder for points are SAM 3's. The files are read with
 SAM 3's (``official.py``).
 """
