@@ -39,6 +39,7 @@ from .contours import (
     drop_small,
     simplified,
     to_ground,
+    without_specks,
 )
 from .draw_objects import draw_objects
 from .geodesic import measure
@@ -204,7 +205,7 @@ class VectorStage:
     def _shapes(self, objects: Sequence[MergedObject], tiles: MaskSource) -> list[Geometry]:
         """The polygons of a batch; what can be is done for all of them at once."""
         maker = self.maker
-        drawn = draw_objects(objects, tiles, self.grid)
+        drawn = without_specks(draw_objects(objects, tiles, self.grid))
         shapes = all_to_ground(drawn, maker.transform)
         if self.outlines == "rectangles":
             side, size = 1.5 * maker.pixel, (self.grid.height, self.grid.width)
