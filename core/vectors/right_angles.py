@@ -53,7 +53,7 @@ def right_angles(
     """
     parts = []
     for part in polygon_parts(geometry):
-        direct = _regular_polygon(part, tolerance, slanted)
+        direct = _regular_polygon(part, tolerance, slanted, least_iou)
         good = direct is not None and _iou(direct, part) >= least_iou
         parts.append(direct if good else part)
     if not parts:
@@ -87,7 +87,9 @@ def _ring(ring: Geometry) -> Points:
     return points
 
 
-def _regular_polygon(polygon: Geometry, tolerance: float, slanted: float) -> Geometry | None:
+def _regular_polygon(
+    polygon: Geometry, tolerance: float, slanted: float, least_iou: float
+) -> Geometry | None:
     """The polygon with right angles, None where it collapses."""
     simple = shapely.simplify(polygon, tolerance)
     if simple.geom_type != "Polygon" or simple.is_empty:
@@ -98,15 +100,21 @@ def _regular_polygon(polygon: Geometry, tolerance: float, slanted: float) -> Geo
     for ring in (simple.exterior, *simple.interiors):
         upright = _ring(ring)[:-1] @ turn  # the main direction along x
         squared = _square_ring(upright, tolerance, np.radians(slanted))
+        if squared is not None and rings:
+            court = valid(shapely.Polygon(squared))
+            suits = _iou(court, shapely.Polygon(upright)) >= least_iou
+            squared = squared if suits else None
         if squared is not None:
             rings.append(squared @ turn.T)
         elif not rings:
             return None
         else:
-            # A round courtyard, say, stays as it was; a hole without a core was noise.
+            # A round courtyard, say, stays as it was; a hole without a core was noise, and one that
+            # a straight wall now cuts would be a round notch in it.
             spot = shapely.point_on_surface(shapely.buffer(shapely.Polygon(ring), -tolerance))
+            walls = valid(shapely.Polygon(rings[0]))
             whole = (own for own in polygon.interiors if shapely.Polygon(own).contains(spot))
-            rings += map(_ring, whole)
+            rings += [_ring(own) for own in whole if walls.contains_properly(own)]
     shape = shapely.Polygon(rings[0], rings[1:])
     if not shape.is_valid:
         parts = polygon_parts(valid(shape))

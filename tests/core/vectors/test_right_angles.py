@@ -109,3 +109,21 @@ def test_each_part_of_a_multipolygon_is_judged_alone():
 
 def test_nothing_in_nothing_out():
     assert right_angles(shapely.Polygon(), 1.0).is_empty
+
+
+def test_a_courtyard_that_a_straight_wall_now_cuts_leaves_no_notch():
+    wall = [(0, 0), (100, 0), (100, 60), (70, 60), (70, 62.1), (30, 62.1), (30, 60), (0, 60)]
+    court = [(42, 57.5), (45, 51.5), (47, 51.5), (49, 53.5), (51, 51.5), (53, 51.5), (55, 49.5),
+             (57, 49.5), (57, 53.5), (49, 61.5), (45, 61.5), (43, 59.5)]  # fmt: skip
+    building = shapely.Polygon(wall, [court])
+    assert building.is_valid
+    straight = right_angles(building, 1.5)
+    assert len(straight.exterior.coords) == 5
+    assert not straight.interiors
+
+
+def test_a_round_courtyard_is_no_smaller_square():
+    court = shapely.Point(20, 15).buffer(5)
+    building = shapely.Polygon([(0, 0), (40, 0), (40.5, 30), (0, 30)], [court.exterior.coords])
+    (hole,) = right_angles(building, 1.5).interiors
+    assert iou(shapely.Polygon(hole), court) > 0.99
