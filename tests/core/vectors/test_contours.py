@@ -230,3 +230,20 @@ def test_features_have_no_specks():
     (shape,) = VectorStage(None, grid, maker)._shapes([obj], source)
     assert shape.geom_type == "Polygon"
     assert not shape.interiors
+
+
+def test_rectangles_keep_their_right_angles_however_much_is_simplified():
+    grid = Grid(200, 200, 200, 12, 1, 8)
+    logits = np.full((60, 60), -100, np.int8)
+    logits[5:40, 5:30] = logits[5:45, 30:55] = 100  # a wall with a step of 5
+    (obj,) = merge_here(
+        source := source_of(grid, {(0, 0): [Mask(CellBox(50, 50, 110, 110), logits, 0.9, 0.9)]}),
+        grid,
+    )
+    for tolerance in (0.5, 3.0):
+        maker = FeatureMaker((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), None, "model", "source", tolerance)
+        (shape,) = VectorStage(None, grid, maker, "rectangles")._shapes([obj], source)
+        sides = np.diff(shapely.get_coordinates(shape), axis=0)
+        sides /= np.hypot(*sides.T)[:, None]
+        corners = (sides * np.roll(sides, 1, axis=0)).sum(axis=1)  # cosines
+        assert np.abs(corners) == pytest.approx(np.zeros(len(corners)), abs=1e-9)
