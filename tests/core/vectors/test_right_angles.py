@@ -8,6 +8,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from samgeo_core.vectors.contours import contours
 from samgeo_core.vectors.right_angles import main_direction, right_angles
 from shapely import affinity
 
@@ -127,3 +128,20 @@ def test_a_round_courtyard_is_no_smaller_square():
     building = shapely.Polygon([(0, 0), (40, 0), (40.5, 30), (0, 30)], [court.exterior.coords])
     (hole,) = right_angles(building, 1.5).interiors
     assert iou(shapely.Polygon(hole), court) > 0.99
+
+
+@pytest.mark.parametrize("turn", np.radians([0, 3, 11, 24, 38, 45, 62, 85]))
+def test_a_building_drawn_from_a_mask_is_turned_as_its_walls_are(turn):
+    """Corners that a contour cuts off must not turn the walls between them."""
+    house = affinity.rotate(shapely.box(0, 0, 30, 19), turn, "center", use_radians=True)
+    house = affinity.translate(house, 20.3, 25.7)
+    rows, cols = np.mgrid[0:70, 0:70] + 0.5
+    places = shapely.points(cols.ravel(), rows.ravel())
+    inside = np.where(shapely.contains(house, places), 1.0, -1.0)
+    distance = inside * shapely.distance(places, house.boundary)
+    values = np.rint(np.clip(8 * distance.reshape(70, 70), -100, 100)).astype(np.float32)
+    (drawn,) = contours(values, np.arange(70) + 0.5, np.arange(70) + 0.5)
+    straight = right_angles(drawn, 1.5)
+    assert len(straight.exterior.coords) == 5
+    askew = (main_direction(straight) - turn + np.pi / 4) % (np.pi / 2) - np.pi / 4
+    assert abs(np.degrees(askew)) < 0.25
