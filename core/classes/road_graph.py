@@ -488,9 +488,8 @@ def _drawn_out(
             border = _way_to_border(start, ahead, frame)
             far = border if border <= 2 * half[way[0]] * cell else far
         if far > 0:
-            tips[k] = start + far * ahead
-            if frame is not None:
-                tips[k] = np.clip(tips[k], frame[:2], frame[2:])
+            tip = start + far * ahead
+            tips[k] = tip if frame is None else np.clip(tip, frame[:2], frame[2:])
     return path, tips
 
 
