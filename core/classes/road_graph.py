@@ -9,6 +9,7 @@ nothing go. Lines end at nodes, and lines that meet share the node's coordinates
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +28,19 @@ Doubles = NDArray[np.float64]
 WIDEST = 2.0
 """Times the usual half width beyond which a place is no road but a square."""
 
-MANNERS = ((1.0, True), (1.0, False), (0.0, True), (0.0, False))
-"""How far a line runs straight from its nodes, times their width, and whether it is smoothed: what
-is tried in turn where it would cross another line beside their node."""
+MANNERS = (
+    (1.0, True, True),
+    (1.0, True, False),
+    (1.0, False, False),
+    (0.0, True, False),
+    (0.0, False, False),
+)
+"""How far a line runs straight from its nodes, times their width, whether it is smoothed, and
+whether its free ends are drawn out: what is tried in turn where it would cross another line."""
+
+FULL = 0.85
+"""Share of a road's usual half width from which on its skeleton runs in its middle: towards a free
+end it may bend into a corner of the surface, where it is narrower."""
 
 SEAM = 3
 """Cells up to which two blocks' skeletons that miss one another at their common side are joined."""
@@ -83,6 +94,9 @@ class RoadLine:
 Sampler = Callable[[Sequence[Cell]], Doubles]
 """Probability of the class at cells."""
 
+Frame = tuple[float, float, float, float]
+"""(x0, y0, x1, y1) in working pixels."""
+
 
 def road_network(
     cells: SkeletonCells,
@@ -90,6 +104,7 @@ def road_network(
     sides: Sequence[tuple[int, int]],
     options: NetworkOptions,
     sampler: Sampler | None = None,
+    frame: Frame | None = None,
 ) -> list[RoadLine]:
     """The network of a skeleton.
 
@@ -99,6 +114,8 @@ def road_network(
         sides: (axis, place) of the lines between blocks: first rows (0) or columns (1) of blocks.
         options: How it is cleaned.
         sampler: Probability of the class at cells, for bridges; None bridges without looking.
+        frame: (x0, y0, x1, y1) of what is mapped, working pixels: roads that leave it end there.
+            None for no bounds.
 
     Returns:
         Lines in canonical order.
@@ -108,6 +125,7 @@ def road_network(
                                                                   strict=True))  # fmt: skip
     likely: defaultdict[Cell, float] = defaultdict(float, zip(places, cells.probability.tolist(),
                                                               strict=True))  # fmt: skip
+    widths = dict(zip(places, cells.width.tolist(), strict=True))
     known = set(places)
     known.update(_stitches(known, sides))
     graph = SkeletonGraph.from_cells(known)
@@ -123,11 +141,16 @@ def road_network(
     users = Counter(c for path in graph.paths() for c in set(path[1:-1]))
 
     def drawn(path: list[Cell], manner: int = 0) -> RoadLine:
-        straight, smooth = MANNERS[manner]
+        straight, smooth, out = MANNERS[manner]
         ends = path[0], path[-1]
         wide = [straight * near[end] if len(graph.at[end]) > 2 else 0.0 for end in ends]
         reach = [max(wide[k], _shared(path[:: 1 - 2 * k], users)) for k in (0, 1)]
-        return _line(path, half, likely, cell, reach, smooth=smooth)
+        tips: list[Doubles | None] = [None, None]
+        if out:
+            free = [len(graph.at[end]) == 1 for end in ends]
+            path, tips = _drawn_out(path, half, cell, free, frame)
+        across = [widths.get(c, 2 * half[c] - 1) for c in path]
+        return _line(path, half, likely, cell, reach, tips, float(np.mean(across)), smooth=smooth)
 
     def is_short(edges: Iterable[int]) -> bool:
         """Whether stretches are shorter in all than asked: as drawn, without the cells' stairs."""
@@ -391,13 +414,16 @@ def _line(
     likely: defaultdict[Cell, float],
     cell: int,
     reach: Sequence[float],
+    tips: Sequence[Doubles | None],
+    width: float,
     *,
     smooth: bool = True,
 ) -> RoadLine:
     """A path as a smooth line: within half a width of it, and through its two nodes exactly.
 
     From a junction to the edge of its own width (``reach``, cells) it runs straight, because a
-    skeleton bends towards every corner there.
+    skeleton bends towards every corner there. ``tips`` (x, y in working pixels) are drawn to from
+    free ends. ``width`` is the mean one, cells.
     """
     path = _straight_ends(path, reach)
     xy = (np.array(path, np.float64)[:, ::-1] + 0.5) * cell
@@ -408,9 +434,84 @@ def _line(
         size = np.hypot(*shift.T)
         limit = widths * cell / 2
         factor = np.minimum(1.0, limit / np.maximum(size, 1e-9))
-        line = shapely.simplify(shapely.LineString(xy + shift * factor[:, None]), 0.35 * cell)
-    width = float(np.mean(2 * widths - 1)) * cell
-    return RoadLine(line, max(width, float(cell)), _mean(path, likely))
+        line = shapely.LineString(xy + shift * factor[:, None])
+    if any(tip is not None for tip in tips):
+        first, last = ([] if tip is None else [tip] for tip in tips)
+        line = shapely.LineString([*first, *shapely.get_coordinates(line), *last])
+    if smooth:
+        line = shapely.simplify(line, 0.35 * cell)
+    return RoadLine(line, max(width, 1.0) * cell, _mean(path, likely))
+
+
+def _drawn_out(
+    path: list[Cell],
+    half: defaultdict[Cell, float],
+    cell: int,
+    free: Sequence[bool],
+    frame: Frame | None,
+) -> tuple[list[Cell], list[Doubles | None]]:
+    r"""A path whose free ends are in the middle of its road, and how far the road goes on there.
+
+    A skeleton ends half a width before its surface does, or bends into one of its corners::
+
+        +-------------+               +-------------+
+        | ___________ |     becomes   | ____________|
+        |            \|               |             |
+        +-------------+               +-------------+
+
+    The disc of half a width around a skeleton's cell is of the surface, and so is the way on.
+
+    Args:
+        path: Cells.
+        half: Half widths, cells.
+        cell: Side of a cell, working pixels.
+        free: Whether the first and the last cell are free ends.
+        frame: What is mapped: a road that comes as near to its border as it is wide leaves it.
+
+    Returns:
+        The path without what bends into corners, and (x, y) in working pixels of where it is drawn
+        to from either end, None for an end that stays.
+    """
+    usual = float(np.median([half[c] for c in path]))
+    cut = [_bent(path[:: 1 - 2 * k], half, usual) if free[k] else 0 for k in (0, 1)]
+    if len(path) - sum(cut) >= max(2.0, 2 * usual):
+        path = path[cut[0] : len(path) - cut[1]]
+    tips: list[Doubles | None] = [None, None]
+    for k in (0, 1):
+        if not free[k]:
+            continue
+        way = path[:: 1 - 2 * k]
+        ahead = _direction(way, half)[::-1]
+        start = (np.array(way[0][::-1], np.float64) + 0.5) * cell
+        far = (half[way[0]] - 0.5) * cell
+        if frame is not None:
+            border = _way_to_border(start, ahead, frame)
+            far = border if border <= 2 * half[way[0]] * cell else far
+        if far > 0:
+            tip = start + far * ahead
+            tips[k] = tip if frame is None else np.clip(tip, frame[:2], frame[2:])
+    return path, tips
+
+
+def _bent(path: list[Cell], half: defaultdict[Cell, float], usual: float) -> int:
+    """How many cells of a path lie in a corner of the surface before its first one in the middle.
+
+    None where it is not in the middle within a width: the road becomes narrow there.
+    """
+    for count, place in enumerate(path):
+        if half[place] >= FULL * usual:
+            return count
+        if math.dist(place, path[0]) > 2 * usual:
+            break
+    return 0
+
+
+def _way_to_border(start: Doubles, ahead: Doubles, frame: Frame) -> float:
+    """How far a frame's border is from a place in it in a direction; infinite for none."""
+    side = np.where(ahead > 0, frame[2:], frame[:2])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ways = np.where(np.abs(ahead) > 1e-9, (side - start) / ahead, np.inf)
+    return max(float(ways.min()), 0.0)
 
 
 def _straight_ends(path: list[Cell], reach: Sequence[float]) -> list[Cell]:

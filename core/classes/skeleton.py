@@ -19,6 +19,7 @@ from scipy import ndimage
 from skimage import morphology
 
 from ..types import BoolArray, CellBox, FloatArray
+from ..vectors.centre_lines import skeleton_widths
 
 BLOCK = 512
 """Side of a block, cells."""
@@ -37,13 +38,15 @@ class SkeletonCells:
     Args:
         rows: (n,) int64 on the raster's lattice.
         cols: (n,) int64.
-        half: (n,) float64 distance to the surface's border, cells.
+        half: (n,) float64 distance to the nearest cell outside of the surface, cells.
+        width: (n,) float64 of the surface there, cells.
         probability: (n,) float64 of the surface's class.
     """
 
     rows: NDArray[np.int64]
     cols: NDArray[np.int64]
     half: NDArray[np.float64]
+    width: NDArray[np.float64]
     probability: NDArray[np.float64]
 
 
@@ -71,6 +74,7 @@ def block_skeleton(
         (rows + box.row0).astype(np.int64),
         (cols + box.col0).astype(np.int64),
         np.asarray(distance[inner][rows, cols], np.float64),
+        skeleton_widths(distance, thin)[inner][rows, cols],
         np.asarray(probability[inner][rows, cols], np.float64),
     )
 

@@ -85,7 +85,7 @@ def centre_lines(
     distance = ndimage.distance_transform_edt(padded)
     thin: Any = morphology.skeletonize  # has no types
     skeleton = thin(padded)
-    across = _widths(distance, skeleton)
+    across = skeleton_widths(distance, skeleton)
     cells = [(int(row), int(col)) for row, col in np.argwhere(skeleton)]
     graph = SkeletonGraph.from_cells(cells)
     graph.prune(distance, spur)
@@ -128,12 +128,19 @@ def ground_widths(
     return np.asarray(surface / np.maximum(measure(lines, crs).perimeter, 1e-12), np.float64)
 
 
-def _widths(distance: Floats, skeleton: BoolArray) -> Floats:
+def skeleton_widths(distance: Floats, skeleton: BoolArray) -> Floats:
     """Width of a mask at the cells of its skeleton, cells.
 
     A cell's distance d goes from its centre to that of the first cell outside. In the middle of an
     odd number of cells, 2 d - 1 is the width. Of an even number the skeleton takes one of the two
     cells in the middle; the other lies beside it, as far from the outside, and makes it one more.
+
+    Args:
+        distance: (h, w) float64 from each cell of the mask to the nearest one outside, cells.
+        skeleton: (h, w) bool, its cells of which widths are asked.
+
+    Returns:
+        (h, w) float64, of use where the skeleton is.
     """
     beside = ndimage.maximum_filter(
         np.where(skeleton, 0.0, distance), footprint=ndimage.generate_binary_structure(2, 1)

@@ -36,6 +36,10 @@ step is less than what rounding took away."""
 
 ABOVE_ANY = 1e9
 
+SPECK = 0.5
+"""Square pixels of the contour around a single pixel. Where the model is undecided in one cell of
+an object, the contour around it may be a thousand times smaller: no hole that a map could show."""
+
 AffineTuple = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): x = a col + b row + c, y = d col + e row + f; rasterio's ``Affine[:6]``."""
 
@@ -305,3 +309,20 @@ def drop_small(geometry: Geometry, limits: SizeLimits) -> Geometry:
         if limits.part <= 0 or limits.area(part) >= limits.part:
             kept.append(part)
     return simplest(shapely.multipolygons(kept)) if kept else shapely.Polygon()
+
+
+def without_specks(shapes: Sequence[Geometry]) -> list[Geometry]:
+    """Shapes in pixels without holes and parts smaller than :data:`SPECK`.
+
+    A shape whose parts are all as small keeps its largest one.
+    """
+    made = list(shapes)
+    parts, owner = shapely.get_parts(np.array([*shapes, None], object)[:-1], return_index=True)
+    rings, of_part = shapely.get_rings(parts, return_index=True)
+    small = shapely.area(shapely.polygons(rings)) < SPECK
+    for number in np.unique(owner[of_part[small]]).tolist():
+        kept = drop_small(made[number], SizeLimits(part=SPECK, hole=SPECK))
+        if shapely.is_empty(kept):
+            kept = max(polygon_parts(made[number]), key=planar_area)
+        made[number] = kept
+    return made

@@ -39,6 +39,7 @@ from .contours import (
     drop_small,
     simplified,
     to_ground,
+    without_specks,
 )
 from .draw_objects import draw_objects
 from .geodesic import measure
@@ -204,15 +205,19 @@ class VectorStage:
     def _shapes(self, objects: Sequence[MergedObject], tiles: MaskSource) -> list[Geometry]:
         """The polygons of a batch; what can be is done for all of them at once."""
         maker = self.maker
-        drawn = draw_objects(objects, tiles, self.grid)
+        drawn = without_specks(draw_objects(objects, tiles, self.grid))
         shapes = all_to_ground(drawn, maker.transform)
+        tolerance = maker.tolerance
         if self.outlines == "rectangles":
+            tolerance = min(tolerance, 0.5 * maker.pixel)
             side, size = 1.5 * maker.pixel, (self.grid.height, self.grid.width)
+            if maker.tolerance > tolerance:  # afterwards it would take the corners of right angles
+                shapes = simplified(shapes, maker.tolerance)
             frame = RasterPlace(Affine(*maker.transform), size, None).frame
             shapes = [
                 s if shapely.is_empty(s) else squared(s, maker.crs, side, frame) for s in shapes
             ]
-        shapes = simplified(shapes, maker.tolerance)
+        shapes = simplified(shapes, tolerance)
         if maker.min_hole > 0:
             limits = SizeLimits(hole=maker.min_hole, area=maker.square_metres)
             shapes = [drop_small(shape, limits) for shape in shapes]

@@ -52,7 +52,7 @@ def object_polygon(
         values = np.zeros(strip.shape, np.float32)
         values[inside.slices(strip)] = known.dense(inside)
         parts.append(vectorize.contours(*up_to_edges(in_steps(values), strip, cell, shape)))
-    pixels = vectorize.joined(parts)
+    (pixels,) = vectorize.without_specks([vectorize.joined(parts)])
     a, b, c, d, e, f = transform[:6]
     ground = vectorize.to_ground(pixels, (a, b, c, d, e, f))
     tolerance = half_pixel(transform) if simplify is None else simplify

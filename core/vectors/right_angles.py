@@ -23,6 +23,9 @@ LEAST_UPRIGHT = 0.7
 SHORT = 6.0
 """Oblique sides shorter than this many tolerances are corners that were cut off, not walls."""
 
+SAMPLES = 64
+"""Places along a wall to which its line is fitted."""
+
 Points = NDArray[np.float64]
 
 LEAST_IOU = 0.85
@@ -53,7 +56,7 @@ def right_angles(
     """
     parts = []
     for part in polygon_parts(geometry):
-        direct = _regular_polygon(part, tolerance, slanted)
+        direct = _regular_polygon(part, tolerance, slanted, least_iou)
         good = direct is not None and _iou(direct, part) >= least_iou
         parts.append(direct if good else part)
     if not parts:
@@ -82,31 +85,79 @@ def main_direction(polygon: Geometry) -> float:
     return float(np.angle(total) / 4 % (np.pi / 2))
 
 
+def _wall_direction(polygon: Geometry, simple: Geometry, tolerance: float) -> float:
+    """The main direction of a polygon, its walls being the sides of the simplified polygon.
+
+    A side's ends are vertices of corners that the contour cut off, on either side of the wall, so
+    that a side of 25 pixels may lie a degree askew. A wall's direction is that of the line fitted
+    to the polygon's border along the side (total least squares), without its ends.
+
+    Args:
+        polygon: As drawn.
+        simple: Simplified; its vertices are some of the polygon's.
+        tolerance: Of the simplification.
+
+    Returns:
+        Radians in [0, pi / 2), as :func:`main_direction`.
+    """
+    total = 0j
+    before = {ring: _ring(ring)[:-1] for ring in (polygon.exterior, *polygon.interiors)}
+    at = {tuple(xy): (ring, k) for ring, xys in before.items() for k, xy in enumerate(xys.tolist())}
+    for ring in (simple.exterior, *simple.interiors):
+        for p, q in _steps(_ring(ring)[:-1]):
+            way = np.array([p, q])
+            (start, first), (end, last) = (at.get(tuple(xy.tolist()), (None, 0)) for xy in way)
+            if start is not None and start is end:
+                xys = before[start]
+                way = xys[np.arange(first, last + 1 + len(xys) * (last <= first)) % len(xys)]
+            length = float(np.hypot(*(q - p)))
+            total += length**2 * np.exp(4j * _fitted(way, tolerance))
+    return float(np.angle(total) / 4 % (np.pi / 2))
+
+
+def _fitted(way: Points, tolerance: float) -> float:
+    """Direction of the straight line nearest to a way but for ``tolerance`` at both of its ends."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(way, axis=0).T))])
+    if along[-1] >= 4 * tolerance:
+        places = np.linspace(tolerance, along[-1] - tolerance, SAMPLES)
+        way = np.column_stack([np.interp(places, along, way[:, axis]) for axis in (0, 1)])
+    x, y = (way - way.mean(axis=0)).T
+    return float(np.arctan2(2 * (x * y).sum(), (x * x).sum() - (y * y).sum()) / 2)
+
+
 def _ring(ring: Geometry) -> Points:
     points: Points = shapely.get_coordinates(ring)
     return points
 
 
-def _regular_polygon(polygon: Geometry, tolerance: float, slanted: float) -> Geometry | None:
+def _regular_polygon(
+    polygon: Geometry, tolerance: float, slanted: float, least_iou: float
+) -> Geometry | None:
     """The polygon with right angles, None where it collapses."""
     simple = shapely.simplify(polygon, tolerance)
     if simple.geom_type != "Polygon" or simple.is_empty:
         return None
-    theta = main_direction(simple)
+    theta = _wall_direction(polygon, simple, tolerance)
     turn = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
     rings: list[Points] = []
     for ring in (simple.exterior, *simple.interiors):
         upright = _ring(ring)[:-1] @ turn  # the main direction along x
         squared = _square_ring(upright, tolerance, np.radians(slanted))
+        if squared is not None and rings:
+            court = valid(shapely.Polygon(squared))
+            suits = _iou(court, shapely.Polygon(upright)) >= least_iou
+            squared = squared if suits else None
         if squared is not None:
             rings.append(squared @ turn.T)
         elif not rings:
             return None
         else:
-            # A round courtyard, say, stays as it was; a hole without a core was noise.
+            # A round courtyard, say, stays as it was; a hole without a core was noise, and one that
+            # a straight wall now cuts would be a round notch in it.
             spot = shapely.point_on_surface(shapely.buffer(shapely.Polygon(ring), -tolerance))
+            walls = valid(shapely.Polygon(rings[0]))
             whole = (own for own in polygon.interiors if shapely.Polygon(own).contains(spot))
-            rings += map(_ring, whole)
+            rings += [_ring(own) for own in whole if walls.contains_properly(own)]
     shape = shapely.Polygon(rings[0], rings[1:])
     if not shape.is_valid:
         parts = polygon_parts(valid(shape))

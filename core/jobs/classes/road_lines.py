@@ -77,7 +77,7 @@ def road_lines(
         report("skeleton", done, len(boxes))
     cells = SkeletonCells(
         *(np.concatenate([getattr(part, field) for part in parts])
-          for field in ("rows", "cols", "half", "probability"))
+          for field in ("rows", "cols", "half", "width", "probability"))
     )  # fmt: skip
     first = source.bounds
     sides = sorted(
@@ -96,7 +96,14 @@ def road_lines(
         said = class_probabilities(logits)[..., number]
         return said[rows - box.row0, cols - box.col0]
 
-    lines = road_network(cells, source.grid.cell, sides, options, sampler)
+    side = source.grid.cell
+    frame = (
+        float(first.col0 * side),
+        float(first.row0 * side),
+        float(min(first.col1 * side, source.grid.width)),
+        float(min(first.row1 * side, source.grid.height)),
+    )
+    lines = road_network(cells, side, sides, options, sampler, frame)
     return _line_features(lines, name, raster, model, params.simplify)
 
 

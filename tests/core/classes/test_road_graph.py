@@ -21,7 +21,7 @@ def skeleton(mask, block=None):
             wide = box.grown(MARGIN).intersection(whole)
             seen = mask[wide.slices(whole)].astype(np.float32)
             parts.append(block_skeleton(seen, np.ones(seen.shape, bool), wide, box, 0.5, 12))
-    fields = ("rows", "cols", "half", "probability")
+    fields = ("rows", "cols", "half", "width", "probability")
     return SkeletonCells(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields))
 
 
@@ -172,3 +172,39 @@ def test_no_loop_runs_around_nothing(seed):
 
 def test_an_empty_surface_has_no_lines():
     assert network(empty()) == []
+
+
+@pytest.mark.parametrize("width", [4, 5, 6, 8, 13])
+def test_a_road_is_as_wide_as_its_surface_whatever_its_direction(width):
+    for angle in np.linspace(0.1, 3.0, 6):
+        step = 90 * np.array([np.sin(angle), np.cos(angle)])
+        middle = np.array([100.2, 150.3])
+        (line,) = network(road(empty(), middle - step, middle + step, width - 1e-6))
+        assert line.width == pytest.approx(width, abs=0.6)
+
+
+FRAME = 0.0, 0.0, 300.0, 200.0
+
+
+@pytest.mark.parametrize("width", [5, 9, 16])
+@pytest.mark.parametrize("rise", [0, 20, 60])
+def test_a_road_that_leaves_the_map_ends_in_its_middle_on_the_border(width, rise):
+    mask = road(empty(), (100 - rise, -40), (100 + rise, 340), width)
+    (line,) = network(mask, frame=FRAME)
+    (x0, y0), (x1, y1) = sorted(shapely.get_coordinates(line.line)[[0, -1]].tolist())
+    assert (x0, x1) == (0, 300)
+    slope = rise / 190
+    assert y0 == pytest.approx(100 - 150 * slope, abs=max(1.5, width / 6))
+    assert y1 == pytest.approx(100 + 150 * slope, abs=max(1.5, width / 6))
+
+
+def test_a_dead_end_reaches_the_end_of_its_surface_in_the_middle():
+    rows, cols = np.mgrid[0:200, 0:300] + 0.5
+    for turn in (0.0, 0.3, 0.7):
+        ahead = np.array([np.cos(turn), np.sin(turn)])
+        along = (cols - 150) * ahead[0] + (rows - 100) * ahead[1]
+        aside = (rows - 100) * ahead[0] - (cols - 150) * ahead[1]
+        (line,) = network((np.abs(along) < 80) & (np.abs(aside) < 7), frame=FRAME)
+        ends = shapely.get_coordinates(line.line)[[0, -1]] - (150, 100)
+        assert np.abs(ends @ ahead) == pytest.approx([80, 80], abs=1.6)
+        assert np.abs(ends @ (-ahead[1], ahead[0])).max() < 1.6

@@ -20,7 +20,9 @@ from samgeo_core.vectors.contours import (
     simplify,
     to_ground,
     valid,
+    without_specks,
 )
+from samgeo_core.vectors.features import FeatureMaker, VectorStage
 
 from ..merging import mask_of, merge_here, source_of
 
@@ -191,3 +193,57 @@ def test_contours_of_anything_are_valid_and_hold_what_is_positive(data):
         simple = simplify(polygon, tolerance)
         assert simple.is_valid
         assert polygon.is_empty or shapely.hausdorff_distance(simple, polygon) < 3 * tolerance
+
+
+def test_a_single_undecided_cell_is_no_hole_and_no_part():
+    values = np.full((20, 30), -100, np.float32)
+    values[2:18, 2:18] = 100
+    values[8, 8] = -0.1  # hardly outside: a hole of a few thousandths of a pixel
+    values[12:15, 12:15] = -100
+    values[8, 25] = 0.1
+    drawn = polygonize([(CellBox(50, 50, 70, 80), values)], Grid(200, 200, 200, 12, 1, 8))
+    (shape,) = without_specks([drawn])
+    assert shape.geom_type == "Polygon"
+    assert [shapely.Polygon(ring).area for ring in shape.interiors] == [
+        pytest.approx(8.5, abs=0.01)
+    ]
+
+
+def test_what_is_nothing_but_small_keeps_its_largest_part():
+    values = np.full((20, 30), -100, np.float32)
+    values[8, 5], values[8, 15] = 0.25, 0.5
+    drawn = polygonize([(CellBox(50, 50, 70, 80), values)], Grid(200, 200, 200, 12, 1, 8))
+    (shape,) = without_specks([drawn])
+    assert shape.geom_type == "Polygon"
+    assert shape.centroid.x == pytest.approx(65.5)
+
+
+def test_features_have_no_specks():
+    grid = Grid(200, 200, 200, 12, 1, 8)
+    logits = np.full((30, 30), -100, np.int8)
+    logits[2:18, 2:18] = 100
+    logits[8, 8] = -1
+    (obj,) = merge_here(
+        source := source_of(grid, {(0, 0): [Mask(CellBox(50, 50, 80, 80), logits, 0.9, 0.9)]}), grid
+    )
+    maker = FeatureMaker((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), None, "model", "source", 0.0)
+    (shape,) = VectorStage(None, grid, maker)._shapes([obj], source)
+    assert shape.geom_type == "Polygon"
+    assert not shape.interiors
+
+
+def test_rectangles_keep_their_right_angles_however_much_is_simplified():
+    grid = Grid(200, 200, 200, 12, 1, 8)
+    logits = np.full((60, 60), -100, np.int8)
+    logits[5:40, 5:30] = logits[5:45, 30:55] = 100  # a wall with a step of 5
+    (obj,) = merge_here(
+        source := source_of(grid, {(0, 0): [Mask(CellBox(50, 50, 110, 110), logits, 0.9, 0.9)]}),
+        grid,
+    )
+    for tolerance in (0.5, 3.0):
+        maker = FeatureMaker((1.0, 0.0, 0.0, 0.0, -1.0, 0.0), None, "model", "source", tolerance)
+        (shape,) = VectorStage(None, grid, maker, "rectangles")._shapes([obj], source)
+        sides = np.diff(shapely.get_coordinates(shape), axis=0)
+        sides /= np.hypot(*sides.T)[:, None]
+        corners = (sides * np.roll(sides, 1, axis=0)).sum(axis=1)  # cosines
+        assert np.abs(corners) == pytest.approx(np.zeros(len(corners)), abs=1e-9)

@@ -21,3 +21,13 @@ def test_a_tip_along_one_edge_may_reach_a_corner():
     assert shape.is_valid
     assert shape.bounds[0] < 4
     assert shape.bounds[1] == 0
+
+
+def test_one_undecided_cell_is_no_hole():
+    whole = CellBox(0, 0, 8, 8)
+    logits = np.full((8, 8), 4.0, np.float32)
+    logits[3, 3] = -0.001
+    known = Field(whole, 64).add(whole, logits, np.ones((8, 8), np.float32))
+    shape = object_polygon(known, 1, Affine.identity(), (8, 8), 0.0)
+    assert shape.geom_type == "Polygon"
+    assert not shape.interiors

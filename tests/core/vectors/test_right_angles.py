@@ -8,6 +8,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from samgeo_core.vectors.contours import contours
 from samgeo_core.vectors.right_angles import main_direction, right_angles
 from shapely import affinity
 
@@ -109,3 +110,38 @@ def test_each_part_of_a_multipolygon_is_judged_alone():
 
 def test_nothing_in_nothing_out():
     assert right_angles(shapely.Polygon(), 1.0).is_empty
+
+
+def test_a_courtyard_that_a_straight_wall_now_cuts_leaves_no_notch():
+    wall = [(0, 0), (100, 0), (100, 60), (70, 60), (70, 62.1), (30, 62.1), (30, 60), (0, 60)]
+    court = [(42, 57.5), (45, 51.5), (47, 51.5), (49, 53.5), (51, 51.5), (53, 51.5), (55, 49.5),
+             (57, 49.5), (57, 53.5), (49, 61.5), (45, 61.5), (43, 59.5)]  # fmt: skip
+    building = shapely.Polygon(wall, [court])
+    assert building.is_valid
+    straight = right_angles(building, 1.5)
+    assert len(straight.exterior.coords) == 5
+    assert not straight.interiors
+
+
+def test_a_round_courtyard_is_no_smaller_square():
+    court = shapely.Point(20, 15).buffer(5)
+    building = shapely.Polygon([(0, 0), (40, 0), (40.5, 30), (0, 30)], [court.exterior.coords])
+    (hole,) = right_angles(building, 1.5).interiors
+    assert iou(shapely.Polygon(hole), court) > 0.99
+
+
+@pytest.mark.parametrize("turn", np.radians([0, 3, 11, 24, 38, 45, 62, 85]))
+def test_a_building_drawn_from_a_mask_is_turned_as_its_walls_are(turn):
+    """Corners that a contour cuts off must not turn the walls between them."""
+    house = affinity.rotate(shapely.box(0, 0, 30, 19), turn, "center", use_radians=True)
+    house = affinity.translate(house, 20.3, 25.7)
+    rows, cols = np.mgrid[0:70, 0:70] + 0.5
+    places = shapely.points(cols.ravel(), rows.ravel())
+    inside = np.where(shapely.contains(house, places), 1.0, -1.0)
+    distance = inside * shapely.distance(places, house.boundary)
+    values = np.rint(np.clip(8 * distance.reshape(70, 70), -100, 100)).astype(np.float32)
+    (drawn,) = contours(values, np.arange(70) + 0.5, np.arange(70) + 0.5)
+    straight = right_angles(drawn, 1.5)
+    assert len(straight.exterior.coords) == 5
+    askew = (main_direction(straight) - turn + np.pi / 4) % (np.pi / 2) - np.pi / 4
+    assert abs(np.degrees(askew)) < 0.25
