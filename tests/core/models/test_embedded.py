@@ -150,6 +150,23 @@ def test_a_place_looks_the_same_in_any_window():
     )
 
 
+@pytest.mark.parametrize("side", [440, 560])
+def test_a_large_plain_thing_has_no_hole(side):
+    """The seventh generation's answer had one in this very image (decision 42)."""
+    rng = np.random.default_rng(1)
+    ground, roof = rng.uniform(60, 180, 3), rng.uniform(40, 230, 3)
+    first = 512 - side // 2
+    whole = np.zeros((1024, 1024), bool)
+    whole[first : first + side, first : first + side] = True
+    image = np.where(whole[..., None], roof, ground) + rng.normal(0, 4, (1024, 1024, 3))
+    embedding = load_embedded("cpu").encode([np.clip(image, 0, 255).astype(np.uint8)])[0]
+    box = Prompts(boxes=np.array([[first, first, first + side, first + side]], np.float32))
+    logits = load_embedded("cpu").decode(embedding, box, multimask=False).logits[0, 0]
+    cell = len(whole) // len(logits)
+    inside = (logits > 0).repeat(cell, 0).repeat(cell, 1)
+    assert (inside & whole).sum() / (inside | whole).sum() > 0.95
+
+
 def test_prompts_together_answer_as_they_do_alone(model, embedding):
     prompts = some_prompts()
     together = model.decode(embedding, prompts)
