@@ -7,14 +7,17 @@ Such weights as the shipped ones come from::
         --cache CACHE
     python -m samgeo_core.training confident core/models/embedded/embedded.safetensors \\
         --shared ../shared/data --cache CACHE --packs 1
-    python -m samgeo_core.training train --cache CACHE --out RUN --minutes 100 --threads 1 \\
-        --precision bfloat16 --start core/models/embedded/embedded.safetensors \\
-        --rate 1.2e-3 --settle 0
-    python -m samgeo_core.training export RUN/checkpoint.pt \\
-        core/models/embedded/embedded.safetensors --cache CACHE --steps 160 \\
-        --score-threshold 0.5 --stability-threshold 0.4
-    python -m samgeo_core.training quality core/models/embedded/embedded.safetensors \\
-        OUT.safetensors --cache CACHE --data DATA
+    python -m samgeo_core.training train --cache CACHE --out RUN --minutes 80 --threads 1 \\
+        --start core/models/embedded/embedded.safetensors --rate 7e-4 --settle 0
+    python -m samgeo_core.training export RUN/checkpoint.pt NEW.safetensors --cache CACHE \\
+        --steps 60 --score-threshold 0.5 --stability-threshold 0.25
+    python -m samgeo_core.training mean core/models/embedded/embedded.safetensors \\
+        NEW.safetensors OUT.safetensors --share 1 --score-threshold 0.5 --cache CACHE
+
+The last line brings along the head that judges finished masks. It can be trained again, too::
+
+    python -m samgeo_core.training quality OUT.safetensors WITH_HEAD.safetensors --cache CACHE \\
+        --data DATA
 
 ``--precision bfloat16`` is for CPUs with units for it (AMX); others take ten times as long with it
 as with float32, the default.
