@@ -87,7 +87,7 @@ class WorkerDied(JobError):
 
 
 class IncompleteError(JobError):
-    """A job has ended, but some of its tiles failed."""
+    """A job has ended, but some of its tiles, windows, batches or scenes failed."""
 
     exit_code = 8
 

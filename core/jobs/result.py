@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ class JobResult:
         features: Polygons in it.
         tiles: Tiles that were segmented (those without data are not counted), or batches of
             prompts.
-        failed: Names of tiles or batches that failed, each with its reason.
+        failed: Names of tiles, windows of the overview or the repair, batches or scenes that
+            failed, each with its reason.
         seconds: Wall time.
         warnings: What was changed or left out on the way.
         scale: Pixels of the embedded model per working pixel; None for models without the choice,
@@ -52,11 +54,32 @@ class JobResult:
         """Raise IncompleteError where something failed."""
         if self.failed:
             raise IncompleteError(
-                f"{self.output} is incomplete: {len(self.failed)} "
-                f"{'scenes' if self.scenes else 'tiles'} failed "
+                f"{self.output} is incomplete: {self._what_failed()} failed "
                 f"({'; '.join(self.failed[:3])}{' ...' if len(self.failed) > 3 else ''}). "
                 "Run the same job again to retry them."
             )
+
+    def _what_failed(self) -> str:
+        """How many of which kind, e.g. "2 tiles and 1 window of the repair"."""
+        if self.scenes:
+            kinds = Counter({("scene", "scenes"): len(self.failed)})
+        else:
+            kinds = Counter(
+                next((k for start, k in _KINDS.items() if name.startswith(start)), _TILES)
+                for name in self.failed
+            )
+        *first, last = [f"{n} {names[n > 1]}" for names, n in kinds.items()]
+        return f"{', '.join(first)} and {last}" if first else last
+
+
+_TILES = ("tile", "tiles")
+
+_KINDS = {
+    "overview ": ("window of the overview", "windows of the overview"),
+    "repair in ": ("window of the repair", "windows of the repair"),
+    "batch ": ("batch of prompts", "batches of prompts"),
+}
+"""What the names in ``JobResult.failed`` begin with that are not of tiles, and what they are of."""
 
 
 def all_left_out(found: int, filters: Sequence[str]) -> str:

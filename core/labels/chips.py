@@ -265,7 +265,7 @@ def write_image(path: Path, pixels: ByteArray, transform: Affine, crs: Any) -> N
 
 
 def write_masks(path: Path, layers: Any, names: tuple[str, ...], chip: Chip, crs: Any) -> None:
-    """(b, h, w) uint16 as a GeoTIFF with named bands.
+    """(b, h, w) uint16 or uint32 as a GeoTIFF with named bands.
 
     Raises:
         OutputError: It cannot be written.
@@ -306,6 +306,8 @@ def _write(
 def instance_masks(chip: Chip, classes: dict[str, int]) -> tuple[Any, BoolArray]:
     """Numbers 1..n of a chip's objects and numbers of their classes, (2, h, w) uint16.
 
+    uint32 where a number is larger than 65,535.
+
     Large objects first, so that a small one within a large one is seen. One without a pixel's
     centre takes what it touches of the pixels that no other has.
 
@@ -313,16 +315,18 @@ def instance_masks(chip: Chip, classes: dict[str, int]) -> tuple[Any, BoolArray]
         The masks, and which objects are visible in them.
     """
     size = chip.box.shape
-    out = np.zeros((2, *size), np.uint16)
+    largest = max(len(chip.objects), *classes.values(), 0)
+    dtype = np.uint16 if largest <= np.iinfo(np.uint16).max else np.uint32
+    out = np.zeros((2, *size), dtype)
     order = sorted(range(len(chip.objects)), key=lambda k: (-chip.objects[k].shape.area, k))
     shapes = [(chip.objects[k].shape, k + 1) for k in order]
     if shapes:
-        out[0] = rasterio.features.rasterize(shapes, out_shape=size, dtype=np.uint16)
+        out[0] = rasterio.features.rasterize(shapes, out_shape=size, dtype=dtype)
         found = np.isin([number for _, number in shapes], out[0])
         for (shape, number), there in zip(shapes, found, strict=True):
             if not there:
                 out[0][burnt(shape, size) & (out[0] == 0)] = number
-        numbers = np.array([0, *(classes[o.label] for o in chip.objects)], np.uint16)
+        numbers = np.array([0, *(classes[o.label] for o in chip.objects)], dtype)
         out[1] = numbers[out[0]]
     seen = np.isin(np.arange(1, len(chip.objects) + 1), out[0])
     return out, seen

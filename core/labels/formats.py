@@ -6,7 +6,8 @@
 * SA-1B: one JSON beside each image (Kirillov et al. 2023).
 * YOLO-seg: one text per chip, one line per object: a class number and a ring in
   shares of the sides.
-* masks: one GeoTIFF per chip, two bands of uint16: numbers of objects, numbers of classes.
+* masks: one GeoTIFF per chip, two bands of uint16: numbers of objects, numbers of classes; of
+  uint32 where a chip has more than 65,535 objects.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import rasterio
 import shapely
 from rasterio.errors import RasterioIOError
+from scipy.ndimage import find_objects
 
 from ..errors import ParameterError
 from ..job import option
@@ -419,14 +421,22 @@ def read_mask(
         )
     valid &= bands >= 0
     objects = []
-    for value in np.unique(bands[0][valid[0]]).tolist():
-        if value == 0:
-            continue
-        mask = (bands[0] == value) & valid[0]
-        shape = outlined(mask)
+    size = bands.shape[1:]
+    there = valid[0] & (bands[0] > 0)
+    values = np.unique(bands[0][there])
+    ranks = np.zeros(size, np.int32)  # find_objects needs numbers without gaps
+    ranks[there] = np.searchsorted(values, bands[0][there]) + 1
+    for rank, (value, (rows, cols)) in enumerate(
+        zip(values.tolist(), find_objects(ranks), strict=True), 1
+    ):
+        corner = max(0, rows.start - 1), max(0, cols.start - 1)
+        window = slice(corner[0], rows.stop + 1), slice(corner[1], cols.stop + 1)
+        mask = ranks[window] == rank
+        shape = outlined(mask, corner, size)
         label = NO_CLASS
         if len(bands) > 1:
-            kinds, counts = np.unique(bands[1][mask & valid[1]], return_counts=True)
+            inside = mask & valid[1][window]
+            kinds, counts = np.unique(bands[1][window][inside], return_counts=True)
             if len(kinds):
                 kind = int(kinds[counts.argmax()])
                 label = classes[kind - 1] if 0 < kind <= len(classes) else str(kind)
@@ -435,4 +445,4 @@ def read_mask(
         objects.append(Labelled(name, label, shape, ours and name in crowds, of_layer=ours))
     name = path.with_suffix("")
     where = name, Path(name.name)  # several masks of an image may lie in folders of their own
-    return ReadImage(path.name, where, bands.shape[1:], tuple(objects), path.parent.name)
+    return ReadImage(path.name, where, size, tuple(objects), path.parent.name)

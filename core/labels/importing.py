@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -223,6 +223,59 @@ def _touching(parts: Sequence[tuple[Labelled, Any, ReadImage]]) -> list[list[int
 # --- finding things ------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class _NotedChip:
+    """What our export noted of a chip: its place, the ids of its objects, those that are crowds."""
+
+    place: _Place
+    ids: list[str]
+    crowds: list[str]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _NotedChip:
+        """From JSON; KeyError, TypeError, ValueError or ParameterError where it is none."""
+        place = _Place(
+            Affine(*map(float, values["transform"])),
+            known_crs(values["crs"]),
+            (int(values["height"]), int(values["width"])),
+        )
+        return cls(place, *([str(i) for i in values.get(name, [])] for name in ("ids", "crowds")))
+
+
+@dataclass(frozen=True, eq=False)
+class _Index:
+    """What our export noted: its format, names of classes, chips by their images."""
+
+    form: str | None = None
+    classes: list[str] = field(default_factory=list)
+    chips: dict[str, _NotedChip] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> _Index:
+        """Read it from its file.
+
+        Raises:
+            ParameterError: The file cannot be read, or is no index of an export.
+        """
+        try:
+            facts = json.loads(path.read_text("utf-8"))
+            if not isinstance(facts, dict):
+                raise TypeError(f"it holds a {type(facts).__name__}, not an object")
+            chips = {str(chip["image"]): _NotedChip.of(chip) for chip in facts.get("chips", [])}
+            classes = [str(name) for name in facts.get("classes", [])]
+            return cls(facts.get("format"), classes, chips)
+        except OSError as error:
+            raise ParameterError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except KeyError as error:
+            why = f"a chip lacks {error.args[0]}"
+        except (TypeError, ValueError, ParameterError) as error:
+            why = str(error).rstrip(".")
+        raise ParameterError(
+            f"{path} is damaged ({why}): export the labels again, or remove it where it is not of "
+            "an export."
+        )
+
+
 class _Finder:
     """Where images lie, by what our export noted or by the images themselves."""
 
@@ -230,16 +283,14 @@ class _Finder:
         self.folder = source if source.is_dir() else source.parent
         self.images = images
         self.root = self.folder
-        self.facts: dict[str, Any] = {}
+        index = _Index()
         for folder in (self.folder, *list(self.folder.parents)[:2]):
             if (folder / INDEX).exists():
                 self.root = folder
-                try:
-                    self.facts = json.loads((folder / INDEX).read_text("utf-8"))
-                except ValueError as error:
-                    raise ParameterError(f"{folder / INDEX} is damaged: {error}") from error
+                index = _Index.read(folder / INDEX)
                 break
-        self.chips = {self.root / chip["image"]: chip for chip in self.facts.get("chips", [])}
+        self.form, self.classes = index.form, index.classes
+        self.chips = {self.root / image: chip for image, chip in index.chips.items()}
         self.known = _by_stem(self.chips)
         self.files: dict[str, list[Path]] | None = None
         self.taken: dict[Path, ReadImage] = {}
@@ -247,7 +298,9 @@ class _Finder:
     def ids(self, labels: Path, noted: str = "ids") -> list[str]:
         """Ids of the objects of a label file, or of its ``crowds``, where our export noted them."""
         chip = _nearest(labels.name, (labels.with_suffix(""),), self.known.get(labels.stem, []))
-        return [] if chip is None else [str(i) for i in self.chips[chip].get(noted, [])]
+        if chip is None:
+            return []
+        return self.chips[chip].crowds if noted == "crowds" else self.chips[chip].ids
 
     def place(self, image: ReadImage) -> _Place:
         """Where an image lies.
@@ -257,9 +310,7 @@ class _Finder:
         """
         known = _nearest(image.file, image.where, self.known.get(image.where[0].name, []))
         if known is not None:
-            chip = self.chips[known]
-            size = int(chip["height"]), int(chip["width"])
-            return _Place(Affine(*chip["transform"]), known_crs(chip["crs"]), size)
+            return self.chips[known].place
         file = self._file(image)
         if file is None:
             raise ParameterError(
@@ -358,8 +409,8 @@ def _read(
     if path.is_file():
         yield from _read_json(path)
         return
-    form = finder.facts.get("format")
-    classes = names or [str(name) for name in finder.facts.get("classes", [])]
+    form = finder.form
+    classes = names or finder.classes
     jsons = [p for p in files if p.suffix.lower() == ".json" and p.name != INDEX]
     no_labels = ("classes.txt", "README.txt")
     texts = [p for p in files if p.suffix.lower() == ".txt" and p.name not in no_labels]

@@ -102,12 +102,21 @@ def burnt(shape: Any, size: tuple[int, int]) -> BoolArray:
     return out
 
 
-def outlined(mask: BoolArray) -> Any:
+def outlined(
+    mask: BoolArray, corner: tuple[int, int] = (0, 0), size: tuple[int, int] | None = None
+) -> Any:
     """A mask as a polygon of (column, row) whose border runs half-way between the centres.
 
     Burnt again it gives the same mask; the true border is nowhere further away than half a pixel
     along rows or columns.
+
+    Args:
+        mask: (h, w), the image or a window of it. A window has one more row and column around the
+            object on all sides where the image goes on.
+        corner: (row, column) of the window in the image.
+        size: (height, width) of the image; None where ``mask`` is the image.
     """
+    size = mask.shape if size is None else size
     rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         return shapely.Polygon()
@@ -116,5 +125,5 @@ def outlined(mask: BoolArray) -> Any:
     # What reaches the image's edge goes straight on beyond it, and is cut there.
     padded = np.pad(np.where(part, 1.0, -1.0).astype(np.float32), 1, mode="edge")
     x, y = np.arange(-1, part.shape[1] + 1) + 0.5, np.arange(-1, part.shape[0] + 1) + 0.5
-    shape = joined([contours(Steps(padded), x + left, y + top)])
-    return shapely.intersection(shape, shapely.box(0, 0, mask.shape[1], mask.shape[0]))
+    shape = joined([contours(Steps(padded), x + left + corner[1], y + top + corner[0])])
+    return shapely.intersection(shape, shapely.box(0, 0, size[1], size[0]))

@@ -181,6 +181,8 @@ def _write_gdal(form: Format, written: Written) -> None:
     schema, batches = _batches(written)
     cut: Counter[str] = Counter()
     unfit: Counter[str] = Counter()
+    nul: Counter[str] = Counter()
+    batches = _without_nul(batches, nul)
     if form.driver == "ESRI Shapefile":
         names = short_names([name for name in schema.names if name != GEOMETRY], written.target)
         schema, batches = for_shapefile(schema, batches, names, cut, unfit)
@@ -219,6 +221,12 @@ def _write_gdal(form: Format, written: Written) -> None:
         made.replace(written.target)
     if said and form.driver == "ESRI Shapefile":
         write_sidecar(sidecar(written.target), written.provenance)
+    if nul:
+        columns = ", ".join(f"{count} in {name}" for name, count in sorted(nul.items()))
+        warn(
+            f"{written.target.name}: texts in {form.name} cannot hold the character NUL; it is "
+            f"replaced by U+FFFD ({columns}). Write a .parquet to keep it."
+        )
     if cut:
         say_cut(written.target, cut)
     if unfit and form.driver == "ESRI Shapefile":
@@ -229,6 +237,20 @@ def _write_gdal(form: Format, written: Written) -> None:
             f"{written.target.name}: {form.name} has no infinite numbers; they are left empty "
             f"({columns}). Write another format, a .gpkg for example, to keep them."
         )
+
+
+def _without_nul(batches: Iterator[pa.RecordBatch], nul: Counter[str]) -> Iterator[pa.RecordBatch]:
+    """Features of which texts have U+FFFD for NUL, at which GDAL ends a text; ``nul`` gets the
+    number of these texts by column."""
+    for batch in batches:
+        for place, (kind, column) in enumerate(zip(batch.schema, batch.columns, strict=True)):
+            if not (pa.types.is_string(kind.type) or pa.types.is_large_string(kind.type)):
+                continue
+            if count := pc.sum(pc.match_substring(column, "\0")).as_py():
+                nul[kind.name] += count
+                mended = pc.replace_substring(column, "\0", "\N{REPLACEMENT CHARACTER}")
+                batch = batch.set_column(place, kind, mended)
+        yield batch
 
 
 def _finite(batches: Iterator[pa.RecordBatch], infinite: Counter[str]) -> Iterator[pa.RecordBatch]:

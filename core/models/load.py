@@ -35,7 +35,7 @@ class Details:
         path: The checkpoint or folder; None where it is not here.
         entry: Of the registry; None for a path.
         recognised: What its tensors say; None where it is not here or understands words only.
-        parameters: Numbers in its tensors, 0 where it is not here.
+        parameters: As of :func:`count_parameters`, 0 where it is not here.
         sha256: Of the weights: of what is here, else the published one; "" where unknown.
         size: Bytes of what is here, else about what there is to download.
         card: Of a model that was trained with ``samgeo train``; else empty.
@@ -289,6 +289,21 @@ def _embedded(
     return load_embedded(device, threads, path, precision=precision)
 
 
+def count_parameters(state: Mapping[str, Tensor]) -> int:
+    """The numbers of a checkpoint that are learned by its gradients.
+
+    Running statistics of batch norms and tables of indices are no parameters.
+    """
+    return sum(
+        tensor.numel()
+        for name, tensor in state.items()
+        if tensor.is_floating_point() and not name.endswith(_BUFFERS)
+    )
+
+
+_BUFFERS = ("running_mean", "running_var")
+
+
 def details(name_or_path: str | Path) -> Details:
     """What is known of a model; reads the checkpoint where it is here.
 
@@ -319,7 +334,7 @@ def details(name_or_path: str | Path) -> Details:
         located.path,
         entry or located.entry,
         recognised,
-        parameters=sum(tensor.numel() for tensor in state.values()),
+        parameters=count_parameters(state),
         sha256=checkpoints.checksum_of(located),
         size=checkpoints.size_of(located.path),
         card={} if notes is None else read_card(located.path),

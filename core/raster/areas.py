@@ -20,6 +20,7 @@ from pyproj.exceptions import ProjError
 from ..earth.crs import degrees_per_unit, known_crs
 from ..earth.place import RasterPlace
 from ..errors import OutputError, ParameterError
+from ..notes import warn
 from ..sources.vector_input.opening import open_vector
 from ..types import BoolArray, CellBox, GroundBox, PixelBox
 
@@ -126,12 +127,19 @@ class AreaOfInterest:
         shapes = np.asarray(opened.read().geometry.array, dtype=object)
         # The signed area of a polygon that crosses itself may be 0.
         sound = shapely.make_valid(shapely.force_2d(shapes[~shapely.is_missing(shapes)]))
-        parts = shapely.get_parts(sound)
+        parts, of = shapely.get_parts(sound, return_index=True)
         while np.any(shapely.get_type_id(parts) >= 4):  # collections within collections
-            parts = shapely.get_parts(parts)
-        polygons = parts[(shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)]
+            parts, within = shapely.get_parts(parts, return_index=True)
+            of = of[within]
+        taken = (shapely.get_type_id(parts) == 3) & (shapely.area(parts) > 0)
+        polygons = parts[taken]
         if len(polygons) == 0:
             raise ParameterError(f"{path} has no polygons: an area of interest needs at least one.")
+        if others := len(sound) - len(np.unique(of[taken])):
+            warn(
+                f"{others} feature{'s' if others > 1 else ''} of the area of interest {path} "
+                f"{'are' if others > 1 else 'is'} left out: no polygon with an area."
+            )
         ground = _to_raster(list(polygons), opened.crs, raster)
         return cls(ground, raster, what=f"The area of interest {path}")
 

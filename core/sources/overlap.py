@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from ..errors import RasterError
-from ..job import option, with_knobs
+from ..job import option
 from ..notes import warn
 from .dates import Moment, moment_in_name, moment_in_sidecar, moment_in_tags
 from .mosaic import Mosaic, Part
@@ -102,10 +102,10 @@ def check_overlap(mosaic: Mosaic, rule: str) -> tuple[str, ...]:
         "oldest": "the oldest",
         "first": "the first one given",
     }.get(rule, "the last one given")
+    note = f"{number} of the {len(parts)} rasters overlap ({what}): {on_top} is on top"
     advice = "" if rule != "auto" else f" ({option('overlap')} chooses)"
-    note = f"{number} of the {len(parts)} rasters overlap ({what}): {on_top} is on top{advice}."
-    warn(note)
-    return (with_knobs(note),)
+    warn(f"{note}{advice}.")
+    return (f"{note}.",)  # of the raster: each front end has another name for the option
 
 
 def _percent(share: float) -> str:

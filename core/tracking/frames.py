@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -158,20 +159,22 @@ class Frame:
         self.crs = grid.crs
         self.shape = (grid.height, grid.width)
         options = options or RasterOptions()
-        raster = open_raster(dated.sources, options)
-        scale = _scale(raster, grid, dated.crs)
-        if scale >= 2:
-            # Its own pixels are finer: means of them, with the limits of the whole raster.
-            with raster:
+        with ExitStack() as opened:  # closes it where the date is refused
+            raster = opened.enter_context(open_raster(dated.sources, options))
+            scale = _scale(raster, grid, dated.crs)
+            if scale >= 2:
+                # Its own pixels are finer: means of them, with the limits of the whole raster.
                 options = replace(options, stretch=raster.stretch, coarser=int(scale))
-            raster = open_raster(dated.sources, options)
-        self._raster = raster
-        height, width = raster.shape
-        self._middle_x = float((raster.transform @ (width / 2, height / 2))[0])
-        self._turn = turn_of(dated.crs)
-        self._transformer: pyproj.Transformer | None = None
-        if grid.crs is not None and dated.crs is not None and not same_crs(dated.crs, grid.crs):
-            self._transformer = transformer(grid.crs, dated.crs)
+                opened.close()
+                raster = opened.enter_context(open_raster(dated.sources, options))
+            self._raster = raster
+            height, width = raster.shape
+            self._middle_x = float((raster.transform @ (width / 2, height / 2))[0])
+            self._turn = turn_of(dated.crs)
+            self._transformer: pyproj.Transformer | None = None
+            if grid.crs is not None and dated.crs is not None and not same_crs(dated.crs, grid.crs):
+                self._transformer = transformer(grid.crs, dated.crs)
+            opened.pop_all()
 
     def close(self) -> None:
         """Close the date's files."""

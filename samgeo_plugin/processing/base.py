@@ -230,7 +230,7 @@ class EngineAlgorithm(ParameterAlgorithm):
                 feedback.pushInfo(name)
         elif failed:
             feedback.pushWarning(
-                tr("{count} tiles failed and are missing: {names}").format(
+                tr("{count} parts of the job failed and are missing: {names}").format(
                     count=len(failed), names=", ".join(failed[:10])
                 )
             )

@@ -99,7 +99,7 @@ class Journal:
             The ids that are kept.
 
         Raises:
-            JobError: The earlier run had other options.
+            JobError: The earlier run had other options, or its file cannot be read.
             OutputError: The file cannot be written.
         """
         latest: dict[str, int] = {}
@@ -119,35 +119,58 @@ class Journal:
         write_atomically(self.path, write)
         return kept
 
-    def _earlier(self) -> Iterator[SceneOutcome]:
-        """Outcomes of an earlier run, one after the other."""
+    def _earlier(self, *, begun: bool = False) -> Iterator[SceneOutcome]:
+        """Outcomes that are noted, one after the other.
+
+        Args:
+            begun: This run has written the file: it must be there.
+
+        Raises:
+            JobError: The file cannot be read, or the run that wrote it had other options.
+        """
         try:
-            file = self.path.open(encoding="utf-8")
-        except FileNotFoundError:
-            return
-        with file:
-            head = _read(file.readline())
-            if head is None:
-                return  # not even begun
-            if head.get("version") != _VERSION or head.get("made_by") != self._head["made_by"]:
-                raise JobError(
-                    f"The scenes in {self.path.parent} were begun with other options or weights, "
-                    "or by another version: run as before, start over with "
-                    f"{option('fresh')}, or name another output."
-                )
-            for line in file:
-                values = _read(line)
-                if values is None:
-                    continue
-                try:
-                    yield SceneOutcome(**values)
-                except TypeError:
-                    continue
+            with self.path.open(encoding="utf-8") as file:
+                yield from self._outcomes_of(file)
+        except FileNotFoundError as error:
+            if begun:
+                raise self._unreadable(error) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: OSError | UnicodeDecodeError) -> JobError:
+        why = error.strerror if isinstance(error, OSError) else None
+        return JobError(
+            f"{self.path} cannot be read: {why or error}. It notes which scenes are done: run the "
+            f"same job again where the file can be read, or start over with {option('fresh')}."
+        )
+
+    def _outcomes_of(self, file: TextIO) -> Iterator[SceneOutcome]:
+        head = _read(file.readline())
+        if head is None:
+            return  # not even begun
+        if head.get("version") != _VERSION or head.get("made_by") != self._head["made_by"]:
+            raise JobError(
+                f"The scenes in {self.path.parent} were begun with other options or weights, "
+                "or by another version: run as before, start over with "
+                f"{option('fresh')}, or name another output."
+            )
+        for line in file:
+            values = _read(line)
+            if values is None:
+                continue
+            try:
+                yield SceneOutcome(**values)
+            except TypeError:
+                continue
 
     def outcomes(self) -> Iterator[SceneOutcome]:
-        """All scenes that are noted now, in the order in which they came; the last line counts."""
-        latest = {outcome.id: number for number, outcome in enumerate(self._earlier())}
-        for number, outcome in enumerate(self._earlier()):
+        """All scenes that are noted now, in the order in which they came; the last line counts.
+
+        Raises:
+            JobError: The file cannot be read.
+        """
+        latest = {outcome.id: n for n, outcome in enumerate(self._earlier(begun=True))}
+        for number, outcome in enumerate(self._earlier(begun=True)):
             if latest[outcome.id] == number:
                 yield outcome
 

@@ -8,7 +8,6 @@ process does not grow with the scenes, but for their names.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
@@ -357,15 +356,14 @@ class _Totals:
 def _totals(journal: Journal, scenes: Sequence[Scene]) -> _Totals:
     wanted = {scene.id for scene in scenes}
     totals = _Totals()
-    with contextlib.suppress(OSError):
-        for outcome in journal.outcomes():
-            if outcome.id not in wanted:
-                continue
-            totals.features += outcome.features
-            totals.tiles += outcome.tiles
-            totals.done += outcome.status != FAILED
-            totals.outside += outcome.status == OUTSIDE
-            if outcome.output:
-                totals.written.append(outcome.id)
+    for outcome in journal.outcomes():
+        if outcome.id not in wanted:
+            continue
+        totals.features += outcome.features
+        totals.tiles += outcome.tiles
+        totals.done += outcome.status != FAILED
+        totals.outside += outcome.status == OUTSIDE
+        if outcome.output:
+            totals.written.append(outcome.id)
     totals.written.sort()
     return totals

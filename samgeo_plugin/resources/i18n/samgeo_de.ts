@@ -2810,8 +2810,8 @@
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />
-   <source>{count} tiles failed and are missing: {names}</source>
-   <translation>{count} Kacheln sind fehlgeschlagen und fehlen: {names}</translation>
+   <source>{count} parts of the job failed and are missing: {names}</source>
+   <translation>{count} Teile der Aufgabe sind fehlgeschlagen und fehlen: {names}</translation>
   </message>
   <message>
    <location filename="samgeo_plugin/processing/base.py" />

@@ -244,3 +244,15 @@ def test_the_command_says_how_rasters_of_different_dates_are_chosen(tmp_path, sa
     assert "--overlap newest" in refused.stderr
     done = CliRunner().invoke(main, ["info", "--overlap", "newest", *map(str, paths)])
     assert done.exit_code == 0, done.stderr
+
+
+def test_notes_of_a_mosaic_name_no_parameter_of_python(tmp_path, sample_data):
+    paths = [tmp_path / "a.tif", tmp_path / "b.tif"]
+    for path in paths:
+        path.write_bytes((sample_data / "town_rotated.tif").read_bytes())
+    done = CliRunner().invoke(main, ["info", *map(str, paths)])
+    assert "is on top (--overlap chooses)." in done.stderr
+    notes = " ".join(done.stdout.partition("notes ")[2].split())
+    assert notes.endswith("the last one given is on top.")
+    given = json.loads(CliRunner().invoke(main, ["info", "--json", *map(str, paths)]).stdout)
+    assert given["notes"][-1].endswith("the last one given is on top.")

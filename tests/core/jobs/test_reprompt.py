@@ -9,8 +9,10 @@ import pytest
 import rasterio
 from rasterio import Affine
 from rasterio.features import rasterize
+from samgeo_core.errors import IncompleteError
 from samgeo_core.job import SegmentParameters
 from samgeo_core.jobs import run as pipeline
+from samgeo_core.jobs.result import JobResult
 from samgeo_core.jobs.stages.reprompt import COARSER
 from samgeo_core.layers.publish import output_digest
 from samgeo_core.masks.masks import Mask, TileMasks, crop_mask
@@ -237,3 +239,29 @@ def test_a_damaged_block_costs_its_windows_and_not_the_job(tmp_path):
     assert result.features > 0
     assert [reason for reason in result.failed if reason.startswith("overview r00000_c00000: ")]
     assert all("the file is damaged or incomplete there" in reason for reason in result.failed)
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"),
+    [
+        (["r00001_c00002: why"], "1 tile failed (r00001_c00002: why)"),
+        (["r00001_c00002: why", "r00001_c00003: why"], "2 tiles failed"),
+        (["overview r00000_c00000: why"], "1 window of the overview failed"),
+        (["repair in rows 0 to 9 and columns 0 to 9: why"] * 2, "2 windows of the repair failed"),
+        (["batch 3 of 16 prompts: why"], "1 batch of prompts failed"),
+        (
+            ["r00001_c00002: why", "overview r00000_c00000: why", "repair in rows 0 to 9: why"],
+            "1 tile, 1 window of the overview and 1 window of the repair failed",
+        ),
+    ],
+)
+def test_an_incomplete_job_says_what_kind_of_thing_failed(failed, said):
+    with pytest.raises(IncompleteError, match=re.escape(f"a.gpkg is incomplete: {said}")):
+        JobResult("a.gpkg", "a", 1, 9, failed).raise_if_incomplete()
+
+
+def test_a_window_of_the_overview_that_fails_is_called_no_tile(raster, tmp_path):
+    params = job(raster, tmp_path / "a.gpkg", repair=False)
+    result = pipeline.run(params, segmenter=Shortsighted())
+    with pytest.raises(IncompleteError, match="1 window of the overview failed"):
+        result.raise_if_incomplete()

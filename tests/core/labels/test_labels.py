@@ -19,8 +19,8 @@ from rasterio._err import CPLE_BaseError
 from samgeo_core.cli.commands import main
 from samgeo_core.errors import OutputError, ParameterError, SamGeoWarning
 from samgeo_core.in_memory import ArrayRaster
-from samgeo_core.labels import rle
-from samgeo_core.labels.chips import ChipOptions, polygons_on
+from samgeo_core.labels import formats, rle
+from samgeo_core.labels.chips import Chip, ChipOptions, Labelled, polygons_on
 from samgeo_core.labels.data_yaml import class_names
 from samgeo_core.labels.exporting import export_labels
 from samgeo_core.labels.formats import FORMATS, keyhole, read_yolo
@@ -29,6 +29,7 @@ from samgeo_core.labels.places import cut_by_place
 from samgeo_core.layers.reader import read_vector
 from samgeo_core.masks.job_folder import JobFolder
 from samgeo_core.raster.raster import open_raster
+from samgeo_core.types import PixelBox
 
 from ..scenes import across_the_date_line
 
@@ -426,6 +427,36 @@ def test_negative_numbers_and_no_data_of_a_mask_are_no_objects(tmp_path):
         import_labels(tmp_path / "empty", tmp_path / "empty.gpkg")
 
 
+def test_a_mask_of_many_objects_is_read_in_one_pass(tmp_path, monkeypatch):
+    """Work grows with the pixels of the objects, not with objects times pixels of the image."""
+    numbers = np.zeros((128, 128), np.int32)
+    cells = np.arange(1, 257).reshape(16, 16)
+    numbers[:] = np.kron(cells, np.ones((8, 8), int)) * 1000  # with gaps between the numbers
+    numbers[::8] = 0
+    numbers[100:, 5:9] = 7000  # one object in several places, to the image's edge
+    kinds = np.where(numbers > 100_000, 2, 1).astype(np.int32)
+    with rasterio.open(
+        tmp_path / "mask.tif", "w", driver="GTiff", width=128, height=128, count=2,
+        dtype="int32", crs="EPSG:32632", transform=TRANSFORM, nodata=0,
+    ) as file:  # fmt: skip
+        file.write(np.stack([numbers, kinds]))
+    seen = []
+    outline = formats.outlined
+
+    def counted(mask, *args):
+        seen.append(mask.size)
+        return outline(mask, *args)
+
+    monkeypatch.setattr(formats, "outlined", counted)
+    found = formats.read_mask(tmp_path / "mask.tif", ["a", "b"], [], [])
+    expected = [value for value in np.unique(numbers).tolist() if value]
+    assert [item.id for item in found.objects] == [str(value) for value in expected]
+    for item, value in zip(found.objects, expected, strict=True):
+        assert item.shape.equals(rle.outlined(numbers == value))
+        assert item.label == ("b" if value > 100_000 else "a")
+    assert sum(seen) < 4 * numbers.size
+
+
 def test_suffixes_of_labels_are_known_in_capitals(tmp_path):
     numbers = np.zeros((64, 64), np.uint8)
     numbers[5:15, 5:15] = 1
@@ -798,3 +829,47 @@ def test_labels_beyond_the_date_line_come_to_a_raster_that_crosses_it(tmp_path):
     with open_raster([path]) as raster:
         _, (label,) = polygons_on(raster, read_vector(layer))
     assert label.bounds == pytest.approx((60, 60, 70, 80))
+
+
+def test_more_objects_than_uint16_counts_keep_their_numbers(tmp_path):
+    side, count = 512, 66_000
+    cells = np.arange(count)
+    shapes = shapely.box(cells % side, cells // side, cells % side + 1, cells // side + 1)
+    objects = tuple(Labelled(str(k), "roof", shape) for k, shape in enumerate(shapes))
+    chip = Chip("a", "train", PixelBox(0, 0, side, side), TRANSFORM, objects)
+    assert formats.mask_file(tmp_path / "mask.tif", chip, ["roof"], None) == 0
+    with rasterio.open(tmp_path / "mask.tif") as file:
+        numbers, kinds = file.read()
+    np.testing.assert_array_equal(numbers.ravel()[:count], cells + 1)
+    assert not numbers.ravel()[count:].any()
+    np.testing.assert_array_equal(kinds, numbers > 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: [],
+        lambda index: "chips",
+        lambda index: index | {"chips": 7},
+        lambda index: index | {"chips": None},
+        lambda index: index | {"chips": ["a.tif"]},
+        lambda index: index | {"chips": [without(index["chips"][0], "image")]},
+        lambda index: index | {"chips": [without(index["chips"][0], "transform")]},
+        lambda index: index | {"chips": [without(index["chips"][0], "height")]},
+        lambda index: index | {"chips": [index["chips"][0] | {"transform": [1, 2, None]}]},
+        lambda index: index | {"chips": [index["chips"][0] | {"crs": "no such"}]},
+        lambda index: index | {"chips": [index["chips"][0] | {"ids": 7}]},
+        lambda index: index | {"classes": 7},
+    ],
+)
+def test_an_index_of_chips_that_is_none_is_said_with_its_name(scene, tmp_path, change):
+    export(scene, tmp_path / "out", form="masks")
+    file = tmp_path / "out" / "chips.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(ParameterError, match=r"chips\.json is damaged"):
+        import_labels(tmp_path / "out", tmp_path / "back.gpkg")
+    assert not (tmp_path / "back.gpkg").exists()
+
+
+def without(item, key):
+    return {name: value for name, value in item.items() if name != key}

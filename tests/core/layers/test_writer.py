@@ -29,6 +29,7 @@ from samgeo_core.layers.formats import FORMATS
 from samgeo_core.layers.publish import recover
 from samgeo_core.layers.write_format import decimals_of_degrees
 from samgeo_core.layers.writer import LayerWriter, check_output, write_layer
+from samgeo_core.notes import collected
 from samgeo_core.vectors.geodesic import measure
 from samgeo_core.vectors.schema import CLASS, CLASS_PROBABILITY, FIELDS, Field, carried_fields
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
@@ -962,3 +963,26 @@ def test_texts_that_a_shapefile_cuts_are_said(tmp_path, suffix):
     if notes:
         assert "2 in kind" in notes[0]
         assert [len(text) for text in gpd.read_file(path)["kind"]] == [254, 127, 127]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_texts_with_a_nul_character_are_not_cut_silently(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    texts = ["roof\0 of tiles", None, "\0"]
+    with (
+        collected() as said,
+        LayerWriter(path, 32645, fields=[Field("note", "text"), Field("plain", "text")]) as writer,
+    ):
+        writer.write(features(3, note=texts, plain=["a", None, "b"]))
+    notes = [str(one) for one in said if "NUL" in str(one)]
+    frame = gpd.read_parquet(path) if "parquet" in suffix else gpd.read_file(path, layer="a")
+    found = frame.sort_values("id")["note"].tolist()  # FlatGeobuf has an order of its own
+    if "parquet" in suffix:
+        assert notes == []
+        assert (found[0], found[2]) == (texts[0], texts[2])
+        return
+    (note,) = notes
+    assert note.startswith(path.name)
+    assert "(2 in note)" in note
+    assert (found[0], found[2]) == ("roof\N{REPLACEMENT CHARACTER} of tiles", "\ufffd")
+    assert pd.isna(found[1])

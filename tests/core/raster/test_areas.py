@@ -17,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pyproj import Transformer
 from samgeo_core.errors import ParameterError
+from samgeo_core.notes import collected
 from samgeo_core.raster.areas import AreaOfInterest
 from samgeo_core.raster.raster import Raster, RasterOptions, open_raster
 from samgeo_core.types import GroundBox, PixelBox
@@ -291,3 +292,24 @@ def test_a_polygon_that_crosses_itself_is_all_that_it_surrounds(
     gpd.GeoSeries([bow, other], crs=32633).to_file(tmp_path / "a.gpkg")
     area = AreaOfInterest.from_layer(tmp_path / "a.gpkg", raster)
     assert area.ground.area == pytest.approx(200 + 200)
+
+
+def test_lines_and_points_beside_the_polygons_of_an_area_are_counted(raster, tmp_path):
+    x, y = raster.transform @ (20, 20)
+    square = shapely.box(x, y, x + 10, y + 10)
+    flat = shapely.Polygon([(x, y), (x + 9, y), (x, y)])
+    mixed = shapely.GeometryCollection([square, shapely.Point(x, y)])
+    others = [shapely.LineString([(x, y), (x + 5, y)]), shapely.Point(x, y), flat, None]
+    for shapes, count in (([square, mixed], 0), ([square, *others], 3), ([square, flat], 1)):
+        path = tmp_path / f"area{len(shapes)}{count}.gpkg"
+        gpd.GeoDataFrame(geometry=shapes, crs=raster.crs).to_file(path)
+        with collected() as said:
+            area = AreaOfInterest.from_layer(path, raster)
+        assert area.ground.equals(square)
+        texts = [str(warning) for warning in said if "area of interest" in str(warning)]
+        if count == 0:
+            assert texts == []
+        else:
+            assert len(texts) == 1
+            assert texts[0].startswith(f"{count} feature")
+            assert path.name in texts[0]

@@ -9,6 +9,8 @@ import rasterio
 from affine import Affine
 from pyproj import Transformer
 from samgeo_core.errors import RasterError
+from samgeo_core.raster.raster import open_raster
+from samgeo_core.tracking import frames
 from samgeo_core.tracking.frames import Frame, common_grid
 from samgeo_core.tracking.series import make_series
 from samgeo_core.types import PixelBox
@@ -204,3 +206,30 @@ def test_a_date_in_degrees_is_seen_whole_around_a_pole(tmp_path):
     x, y = grid.transform @ (cols, rows)
     _, lat = Transformer.from_crs(grid_crs, degrees, always_xy=True).transform(x, y)
     assert np.abs(row - (turn.f - lat) / 2e-5).max() < 0.1
+
+
+@pytest.mark.parametrize("step", ["_scale", "transformer"])
+def test_a_date_that_is_refused_is_closed(rasters, monkeypatch, step):
+    own, others = rasters
+    series = make_series([own, others["degrees"]])
+    grid = common_grid(series[0], series)
+    opened, closed = [], []
+
+    def watched(*args):
+        raster = open_raster(*args)
+        opened.append(raster)
+        close = raster.close
+        monkeypatch.setattr(raster, "close", lambda: (closed.append(raster), close()))
+        return raster
+
+    def refuse(*args):
+        raise RasterError("it has no place")
+
+    monkeypatch.setattr(frames, "open_raster", watched)
+    if step == "transformer":
+        monkeypatch.setattr(frames, "_scale", lambda *args: 1.0)
+    monkeypatch.setattr(frames, step, refuse)
+    with pytest.raises(RasterError, match="no place"):
+        Frame(series[1], grid)
+    assert opened
+    assert closed == opened

@@ -418,3 +418,25 @@ def test_a_complete_layer_is_recognised_by_the_same_run_only(tmp_path, monkeypat
     assert (again.features, again.scenes, again.layer) == (first.features, 2, first.layer)
     assert output.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir() if "l.gpkg" in p.name) == ["l.gpkg"]
+
+
+@pytest.mark.parametrize("harm", ["folder", "gone", "bytes"])
+def test_a_journal_that_cannot_be_read_is_an_error_and_not_0_polygons(
+    scenes, tmp_path, monkeypatch, harm
+):
+    own = run_scenes._run
+
+    def harmed(stage, scenes, journal, report):
+        failed = own(stage, scenes, journal, report)
+        journal.__exit__()
+        if harm == "bytes":
+            journal.path.write_bytes(journal.path.read_bytes().replace(b"s1_", b"s\xff_"))
+        else:
+            journal.path.rename(journal.path.with_suffix(".away"))
+        if harm == "folder":
+            journal.path.mkdir()
+        return failed
+
+    monkeypatch.setattr(run_scenes, "_run", harmed)
+    with pytest.raises(JobError, match=r"scenes\.jsonl cannot be read"):
+        run(job(scenes, tmp_path / "maps/{scene}.gpkg"), segmenter=Bright())
