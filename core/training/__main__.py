@@ -12,7 +12,7 @@ Such weights as the shipped ones come from::
     python -m samgeo_core.training export RUN/checkpoint.pt NEW.safetensors --cache CACHE \\
         --steps 60 --score-threshold 0.5 --stability-threshold 0.25
     python -m samgeo_core.training mean core/models/embedded/embedded.safetensors \\
-        NEW.safetensors OUT.safetensors --share 1 --score-threshold 0.5 --cache CACHE
+        NEW.safetensors OUT.safetensors --share 1 --score-threshold 0.48 --cache CACHE
 
 The last line brings along the head that judges finished masks. It can be trained again, too::
 
