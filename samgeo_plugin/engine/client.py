@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
 
 from ..i18n import tr
@@ -215,8 +214,9 @@ class EngineClient(QObject):
         configure(process, command, self._prefix)
         process.readyReadStandardOutput.connect(self._read_out)
         process.readyReadStandardError.connect(self._read_err)
-        process.finished.connect(lambda *_: self._ended(process))
-        process.errorOccurred.connect(lambda error: self._start_failed(process, error))
+        # Methods, not lambdas: Qt takes them off before it deletes a client and with it its engine.
+        process.finished.connect(self._ended)
+        process.errorOccurred.connect(self._start_failed)
         self._process = process
         self._out.clear()
         self._err.clear()
@@ -241,8 +241,8 @@ class EngineClient(QObject):
         ):
             signal.disconnect()
         self._leaving.append(process)
-        process.finished.connect(lambda *_: self._left(process))
-        process.errorOccurred.connect(lambda error: self._never_came(process, error))
+        process.finished.connect(self._left)
+        process.errorOccurred.connect(self._never_came)
         process.write(encode(Request(self._next_id, "shutdown")))
         self._next_id += 1
         process.closeWriteChannel()
@@ -250,17 +250,16 @@ class EngineClient(QObject):
         self._set_state(STOPPED)
         self._fail_all(list(self._calls), Failure(None, "Cancelled", tr("The engine was stopped.")))
 
-    def _left(self, process: QProcess) -> None:
-        if sip.isdeleted(self) or sip.isdeleted(process):  # QGIS is closing
-            return
+    def _left(self, *_: Any) -> None:
+        process = self.sender()
         if process in self._leaving:
             self._leaving.remove(process)
             process.deleteLater()
         self._call_afterwards()
 
-    def _never_came(self, process: QProcess, error: Any) -> None:
+    def _never_came(self, error: Any) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._left(process)
+            self._left()
 
     def _call_afterwards(self) -> None:
         waiting = [] if self._leaving else self._afterwards
@@ -269,7 +268,8 @@ class EngineClient(QObject):
         for call in waiting:
             call()
 
-    def _start_failed(self, process: QProcess, error: Any) -> None:
+    def _start_failed(self, error: Any) -> None:
+        process = self.sender()
         if process is not self._process or error != QProcess.ProcessError.FailedToStart:
             return
         sentence = tr(
@@ -277,9 +277,10 @@ class EngineClient(QObject):
         ).format(program=process.program())
         self._bury(process, sentence, process.errorString())
 
-    def _ended(self, process: QProcess) -> None:
-        if process is not self._process or sip.isdeleted(process):
-            return  # deleted: QGIS ends, and with it the client
+    def _ended(self, *_: Any) -> None:
+        process = self.sender()
+        if process is not self._process:
+            return
         self._read_out()
         self._read_err()
         if process is not self._process:  # its last lines may have ended it already

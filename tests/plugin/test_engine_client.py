@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -272,4 +273,19 @@ def test_a_client_that_qgis_deletes_with_its_engine_running_raises_nothing(
     raised = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: raised.append(error))
     sip.delete(deleted)
+    assert raised == []
+
+
+def test_a_client_that_python_collects_with_its_engine_running_raises_nothing(
+    fake_command, wait, monkeypatch
+):
+    """Python empties a cycle of objects before Qt hears of it."""
+    lost = EngineClient(fake_command)
+    lost.request("hello", {}, **Answers().callbacks())
+    wait(lambda client=lost: client.state == READY)
+    lost.itself = lost
+    raised = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: raised.append(error))
+    del lost
+    gc.collect()
     assert raised == []
